@@ -1,0 +1,39 @@
+# Each target sets up what it needs in .venv and runs one command.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: serve test lint format lock bench clean
+
+serve: $(VENV)/runtime   ## run the server on its embedded defaults
+	$(BIN)/longshore serve $(ARGS)
+
+test: $(VENV)/dev        ## check style, types and house laws, then run every test
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+	$(BIN)/pytest $(ARGS)
+
+lint: $(VENV)/dev        ## the checks of `test` alone
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+format: $(VENV)/dev      ## format the code
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: $(VENV)/runtime   ## compare with the peers found on this machine
+	$(BIN)/python bench/compare.py $(ARGS)
+
+lock:                    ## rewrite the locked requirements from pyproject.toml (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes --group build pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes --group build --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/runtime: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/dev: requirements-dev.lock $(VENV)/runtime
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	touch $@

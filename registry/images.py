@@ -1,0 +1,296 @@
+"""Images: put, get, list, delete, referrers.
+
+An image is a manifest and what it pins. Everything that a push decides (are the layers and children here, may the tag
+move) and writes happens in one transaction, so a reader sees the old image or the new one and a tag never names
+nothing (promises P2, P3, P6).
+"""
+
+import asyncio
+import dataclasses
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, TypeVar
+
+from policies import filters
+from registry import manifests, repositories
+from registry.context import Deps
+from registry.errors import (
+    CorruptBlob,
+    ImageDigestDoesNotMatch,
+    ImageNotFound,
+    ImageReferencedByManifestList,
+    ImageTagAlreadyExists,
+    LayersNotFound,
+    ManifestInvalid,
+    ReferencedImagesNotFound,
+)
+from registry.manifests import Manifest
+from registry.model import Image, Repository
+from registry.names import Digest, RegistryRef, RepositoryName, Tag
+from registry.records import blobs as blob_rows
+from registry.records import images as rows
+from registry.records.engine import Tx
+
+_PARSE_INLINE: Final = 256 * 1024  # bytes; a larger manifest is read in a thread, so that others are not kept waiting
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """What a push did. `changed`: the image or one of its tags is new."""
+
+    repository: Repository
+    image: Image
+    changed: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """A manifest as it was pushed."""
+
+    digest: Digest
+    media_type: str
+    body: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """What a delete took: an image with its tags, or one tag of an image that stays."""
+
+    digest: Digest
+    tags: tuple[Tag, ...]
+    image_is_gone: bool
+
+
+async def put(
+    deps: Deps,
+    registry: RegistryRef,
+    name: RepositoryName,
+    body: bytes,
+    media_type: str | None,
+    *,
+    tags: Sequence[Tag] = (),
+    digest: Digest | None = None,
+) -> Pushed:
+    """Accept a manifest and make `tags` name it.
+
+    Raises RepositoryNotFound, ManifestInvalid, TooLarge, ImageDigestDoesNotMatch, LayersNotFound,
+    ReferencedImagesNotFound, ImageTagAlreadyExists.
+    """
+    parsed = await _off_loop(len(body), lambda: manifests.parse(body, media_type))
+    found = Digest.of(body, digest.algorithm if digest else "sha256")
+    if digest is not None and digest != found:
+        raise ImageDigestDoesNotMatch(digest, found)
+    sparse = deps.settings.registry.accept_sparse_indexes
+    now = deps.clock.now()
+
+    def unit(tx: Tx) -> Pushed:
+        repository = repositories.require(tx, registry, name)
+        moved = [tag for tag in tags if _moves(tx, repository, tag, found)]
+        image = rows.find(tx, repository.id, found)
+        if image is None:
+            size = _complete(tx, repository, parsed, sparse=sparse)
+            image = _insert(tx, _image(repository, found, parsed, size, len(body), now), body, parsed)
+            new = True
+        else:
+            new = False
+            if image.media_type != parsed.media_type:
+                raise ManifestInvalid(f"these bytes are known here as {image.media_type}", where="Content-Type")
+        for tag in moved:
+            rows.put_tag(tx, image, tag, now)
+        return Pushed(repository=repository, image=rows.with_tags(tx, image), changed=new or bool(moved))
+
+    return await deps.db.write(unit)
+
+
+async def get(deps: Deps, registry: RegistryRef, name: RepositoryName, reference: Digest | Tag) -> Pulled:
+    """Raises RepositoryNotFound, ImageNotFound, CorruptBlob."""
+
+    def unit(tx: Tx) -> tuple[Digest, str, bytes]:
+        repository = repositories.require(tx, registry, name)
+        found = rows.read(tx, repository.id, reference)
+        if found is None:
+            raise _not_found(repository, reference)
+        return found
+
+    digest, media_type, body = await deps.db.point(unit)
+    if await _off_loop(len(body), lambda: Digest.of(body, digest.algorithm)) != digest:
+        raise CorruptBlob(digest)
+    return Pulled(digest=digest, media_type=media_type, body=body)
+
+
+async def describe(deps: Deps, registry: RegistryRef, name: RepositoryName, reference: Digest | Tag) -> Image:
+    """The image with its tags. Raises RepositoryNotFound, ImageNotFound."""
+
+    def unit(tx: Tx) -> Image:
+        repository = repositories.require(tx, registry, name)
+        return rows.with_tags(tx, _require(tx, repository, reference))
+
+    return await deps.db.read(unit)
+
+
+async def page(
+    deps: Deps,
+    registry: RegistryRef,
+    name: RepositoryName,
+    *,
+    after: str,
+    limit: int,
+    only: Literal["TAGGED", "UNTAGGED"] | None = None,
+) -> list[Image]:
+    """Images behind the digest `after`, by digest, with their tags. Raises RepositoryNotFound."""
+
+    def unit(tx: Tx) -> list[Image]:
+        repository = repositories.require(tx, registry, name)
+        return rows.page(tx, repository.id, after=after, limit=limit, only=only)
+
+    return await deps.db.read(unit)
+
+
+async def tag_page(deps: Deps, registry: RegistryRef, name: RepositoryName, *, after: str, limit: int) -> list[Tag]:
+    """Tags behind `after`, by bytes. Raises RepositoryNotFound."""
+
+    def unit(tx: Tx) -> list[Tag]:
+        return rows.tag_page(tx, repositories.require(tx, registry, name).id, after=after, limit=limit)
+
+    return await deps.db.point(unit) if limit <= 100 else await deps.db.read(unit)
+
+
+async def referrers(
+    deps: Deps,
+    registry: RegistryRef,
+    name: RepositoryName,
+    subject: Digest,
+    *,
+    after: str,
+    limit: int,
+    artifact_types: Sequence[str] = (),
+) -> list[Image]:
+    """Images whose subject is `subject`, which need not exist, by digest. Raises RepositoryNotFound."""
+
+    def unit(tx: Tx) -> list[Image]:
+        repository = repositories.require(tx, registry, name)
+        return rows.referrers(tx, repository.id, subject, after=after, limit=limit, artifact_types=artifact_types)
+
+    return await deps.db.read(unit)
+
+
+async def delete(deps: Deps, registry: RegistryRef, name: RepositoryName, digest: Digest) -> Deleted:
+    """Delete an image and every tag that names it.
+
+    Raises RepositoryNotFound, ImageNotFound, ImageReferencedByManifestList.
+    """
+
+    def unit(tx: Tx) -> Deleted:
+        repository = repositories.require(tx, registry, name)
+        return _delete(tx, deps, rows.with_tags(tx, _require(tx, repository, digest)))
+
+    return await deps.db.write(unit)
+
+
+async def delete_tag(
+    deps: Deps,
+    registry: RegistryRef,
+    name: RepositoryName,
+    tag: Tag,
+    *,
+    expected: Digest | None = None,
+    last_takes_image: bool,
+) -> Deleted:
+    """Delete a tag, with the image when it was the last and `last_takes_image` (ECR's rule; OCI's is that it stays).
+
+    `expected`: the digest that the tag must name. Raises RepositoryNotFound, ImageNotFound, ImageDigestDoesNotMatch,
+    ImageReferencedByManifestList.
+    """
+
+    def unit(tx: Tx) -> Deleted:
+        repository = repositories.require(tx, registry, name)
+        image = rows.with_tags(tx, _require(tx, repository, tag))
+        if expected is not None and image.digest != expected:
+            raise ImageDigestDoesNotMatch(expected, image.digest)
+        if last_takes_image and image.tags == (tag,):
+            return _delete(tx, deps, image)
+        rows.delete_tag(tx, repository.id, tag)
+        return Deleted(digest=image.digest, tags=(tag,), image_is_gone=False)
+
+    return await deps.db.write(unit)
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _moves(tx: Tx, repository: Repository, tag: Tag, to: Digest) -> bool:
+    """Whether naming `to` changes the tag. Raises ImageTagAlreadyExists where it must not change."""
+    known = rows.tagged(tx, repository.id, tag)
+    if known is None:
+        return True
+    if known.digest == to:
+        return False
+    if not filters.may_move(repository.mutability, repository.mutability_filters, tag):
+        raise ImageTagAlreadyExists(repository.name, repository.registry.account, tag)
+    return True
+
+
+def _complete(tx: Tx, repository: Repository, parsed: Manifest, *, sparse: bool) -> int:
+    """The image's size, once it is sure that all it references is here."""
+    held = blob_rows.held(tx, repository.id, parsed.blobs)
+    missing = [digest for digest in parsed.blobs if digest not in held]
+    if missing:
+        raise LayersNotFound(repository.name, repository.registry.account, list(missing))
+    children = rows.sizes(tx, repository.id, parsed.child_digests)
+    absent = [digest for digest in parsed.child_digests if digest not in children]
+    if absent and not sparse:
+        raise ReferencedImagesNotFound(repository.name, repository.registry.account, list(absent))
+    return max(children.values(), default=0) if parsed.kind == "index" else parsed.size
+
+
+def _insert(tx: Tx, image: Image, body: bytes, parsed: Manifest) -> Image:
+    return rows.insert(tx, image, body, parsed.blobs, parsed.child_digests)
+
+
+def _image(repository: Repository, digest: Digest, parsed: Manifest, size: int, body_size: int, now: dt.datetime) -> Image:
+    return Image(
+        id=0,
+        repository_id=repository.id,
+        digest=digest,
+        media_type=parsed.media_type,
+        kind=parsed.kind,
+        artifact_type=parsed.artifact_type,
+        config_media_type=parsed.config_media_type,
+        subject=parsed.subject.digest if parsed.subject else None,
+        annotations=parsed.annotations,
+        body_size=body_size,
+        image_size=size,
+        pushed_at=now,
+    )
+
+
+def _delete(tx: Tx, deps: Deps, image: Image) -> Deleted:
+    parents = rows.parents(tx, image.repository_id, image.digest)
+    if parents:
+        raise ImageReferencedByManifestList(image.digest, list(parents))
+    blobs = rows.pinned_blobs(tx, image)
+    rows.delete(tx, image)
+    blob_rows.touch_links(tx, image.repository_id, blobs, deps.clock.now())
+    return Deleted(digest=image.digest, tags=image.tags, image_is_gone=True)
+
+
+def _require(tx: Tx, repository: Repository, reference: Digest | Tag) -> Image:
+    if isinstance(reference, Digest):
+        found = rows.find(tx, repository.id, reference)
+    else:
+        found = rows.tagged(tx, repository.id, reference)
+    if found is None:
+        raise _not_found(repository, reference)
+    return found
+
+
+def _not_found(repository: Repository, reference: Digest | Tag) -> ImageNotFound:
+    if isinstance(reference, Digest):
+        return ImageNotFound(repository.name, repository.registry.account, digest=reference)
+    return ImageNotFound(repository.name, repository.registry.account, tag=reference)
+
+
+async def _off_loop(size: int, work: Callable[[], T]) -> T:
+    return work() if size <= _PARSE_INLINE else await asyncio.to_thread(work)

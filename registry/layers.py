@@ -1,0 +1,196 @@
+"""Layers, that is blobs, of a repository: is it there, open it, mount it from elsewhere, delete it.
+
+A blob is reached through a link of the repository that asks, never by its digest alone. Bytes are verified before they
+are trusted (promise P4): a file whose identity is the one that was noted when it was last hashed is sent as it is; any
+other is hashed first or while it is sent, with the last piece held back until the hash is right. What turns out wrong
+or missing is marked, is "unknown" from then on, and the next push of it puts good bytes in its place (P7).
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import os
+from collections.abc import AsyncIterator, Sequence
+from typing import BinaryIO
+
+from registry.context import Deps
+from registry.errors import BlobInUse, BlobNotFound, CorruptBlob, LayerInaccessible
+from registry.model import Blob, Repository
+from registry.names import Digest
+from registry.records import blobs as rows
+from registry.records import repositories as repository_rows
+from registry.records.engine import Tx
+from registry.storage.base import BlobStore
+from registry.storage.disk import identity_of
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A blob that may be sent: `file` by the kernel, or else `chunks`, which fail at the end if the bytes are bad."""
+
+    blob: Blob
+    file: BinaryIO | None = None
+    chunks: AsyncIterator[bytes] | None = None
+
+
+async def stat(deps: Deps, repository: Repository, digest: Digest) -> Blob:
+    """The blob, after making sure that its bytes are there and are right. Raises BlobNotFound."""
+    blob = await _linked(deps, repository, digest)
+    if not await _is_sound(deps, repository, blob):
+        raise _missing(repository, digest)
+    return blob
+
+
+async def open_blob(deps: Deps, repository: Repository, digest: Digest, *, whole: bool) -> Opened:
+    """The blob, ready to be sent. `whole`: from its first to its last byte. Raises BlobNotFound.
+
+    The caller closes `file`.
+    """
+    blob = await _linked(deps, repository, digest)
+    store = deps.stores.of(repository.registry.region)
+    path = store.path(blob.key)
+    policy = deps.settings.storage.verify_reads
+    if path is not None:
+        try:
+            file = open(path, "rb", buffering=0)  # noqa: SIM115, ASYNC230 # the caller closes it; a cached inode opens at once
+        except FileNotFoundError:
+            await _condemn(deps, blob, "missing")
+            raise _missing(repository, digest) from None
+        if policy == "never" or (policy == "changed" and identity_of(os.fstat(file.fileno())) == blob.identity):
+            return Opened(blob=blob, file=file)
+        file.close()
+    elif policy == "never":
+        return Opened(blob=blob, chunks=store.read(blob.key))
+    if whole:
+        return Opened(blob=blob, chunks=_verified(deps, store, blob))
+    if not await _verify(deps, store, blob):
+        raise _missing(repository, digest)
+    return Opened(blob=blob, file=open(path, "rb", buffering=0) if path else None)  # noqa: SIM115, ASYNC230
+
+
+async def mount(
+    deps: Deps, repository: Repository, digest: Digest, sources: Sequence[Repository]
+) -> Blob | None:
+    """Let the repository hand out a blob that one of `sources` holds; None where none does, or its bytes are bad.
+
+    Sources must lie in the same region: bytes do not move.
+    """
+    for source in sources:
+        blob = await deps.db.point(lambda tx, source=source: rows.linked(tx, source.id, digest))
+        if blob is None or blob.damaged or not await _is_sound(deps, source, blob):
+            continue
+        now = deps.clock.now()
+
+        def unit(tx: Tx, source: Repository = source) -> Blob | None:
+            found = rows.linked(tx, source.id, digest)  # again: it may be gone by now
+            if found is None or found.damaged or repository_rows.by_id(tx, repository.id) is None:
+                return None
+            rows.link(tx, repository.id, found, now)
+            return found
+
+        linked = await deps.db.write(unit)
+        if linked is not None:
+            return linked
+    return None
+
+
+async def holders(deps: Deps, repository: Repository, digest: Digest) -> list[Repository]:
+    """Repositories of the same registry that hold the blob, at most a hundred."""
+
+    def unit(tx: Tx) -> list[Repository]:
+        found = (repository_rows.by_id(tx, one) for one in rows.somewhere(tx, repository.registry, digest))
+        return [one for one in found if one is not None]
+
+    return await deps.db.point(unit)
+
+
+async def delete(deps: Deps, repository: Repository, digest: Digest) -> None:
+    """Take the blob from the repository. Raises BlobNotFound, BlobInUse while a manifest needs it.
+
+    The bytes go later: other repositories may hold them.
+    """
+
+    def unit(tx: Tx) -> bool:
+        if rows.linked(tx, repository.id, digest) is not None and rows.is_referenced(tx, repository.id, digest):
+            raise BlobInUse(digest)
+        return rows.unlink(tx, repository.id, digest)
+
+    if not await deps.db.write(unit):
+        raise _missing(repository, digest)
+
+
+async def require_used(deps: Deps, repository: Repository, digest: Digest) -> Blob:
+    """A blob that an image of the repository uses. Raises BlobNotFound, LayerInaccessible."""
+    blob = await stat(deps, repository, digest)
+    if not await deps.db.point(lambda tx: rows.is_referenced(tx, repository.id, digest)):
+        raise LayerInaccessible(repository.name, repository.registry.account, digest)
+    return blob
+
+
+async def is_healthy(deps: Deps, store: BlobStore, blob: Blob) -> bool:
+    """Whether the bytes behind a row are there and are right; what is found is noted in the row."""
+    found = await store.stat(blob.key)
+    if found is None or found.size != blob.size:
+        await _condemn(deps, blob, "missing" if found is None else "cut short")
+        return False
+    if found.identity is not None and found.identity == blob.identity:
+        return True
+    if deps.settings.storage.verify_reads == "never":
+        return True
+    return await _verify(deps, store, blob)
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+async def _linked(deps: Deps, repository: Repository, digest: Digest) -> Blob:
+    blob = await deps.db.point(lambda tx: rows.linked(tx, repository.id, digest))
+    if blob is None or blob.damaged:
+        raise _missing(repository, digest)
+    return blob
+
+
+async def _is_sound(deps: Deps, repository: Repository, blob: Blob) -> bool:
+    return await is_healthy(deps, deps.stores.of(repository.registry.region), blob)
+
+
+async def _verify(deps: Deps, store: BlobStore, blob: Blob) -> bool:
+    """Hash the stored bytes; note their identity if they are right, mark them if not."""
+    with contextlib.suppress(CorruptBlob):
+        async for _ in _verified(deps, store, blob):
+            pass
+        return True
+    return False
+
+
+async def _verified(deps: Deps, store: BlobStore, blob: Blob) -> AsyncIterator[bytes]:
+    """The stored bytes, the last piece only when all of them have the blob's digest. Raises CorruptBlob."""
+    before = await store.stat(blob.key)
+    state, size, held = hashlib.new(blob.digest.algorithm), 0, b""
+    try:
+        async for piece in store.read(blob.key):
+            if held:
+                yield held
+            await asyncio.to_thread(state.update, piece)
+            size, held = size + len(piece), piece
+    except FileNotFoundError:
+        before = None
+    if before is None or size != blob.size or f"{blob.digest.algorithm}:{state.hexdigest()}" != blob.digest:
+        await _condemn(deps, blob, "missing" if before is None else "not what its digest says")
+        raise CorruptBlob(blob.digest)
+    await deps.db.write(lambda tx: rows.set_identity(tx, blob, before.identity))
+    if held:
+        yield held
+
+
+async def _condemn(deps: Deps, blob: Blob, why: str) -> None:
+    _log.error("blob %s is %s; it is unknown to clients until it is pushed again", blob.digest, why)
+    await deps.db.write(lambda tx: rows.set_damaged(tx, blob))
+
+
+def _missing(repository: Repository, digest: Digest) -> BlobNotFound:
+    return BlobNotFound(repository.name, repository.registry.account, [digest])

@@ -1,0 +1,93 @@
+"""Rows as values: what `records/` returns and the rooms pass around. Frozen; a change is a new value.
+
+Sizes are bytes; times are aware UTC datetimes; JSON columns are parsed.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+from typing import Literal
+
+from registry.names import Digest, RegistryRef, RepositoryName, Tag
+
+Mutability = Literal["MUTABLE", "IMMUTABLE", "IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION"]
+ManifestKind = Literal["image", "index"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A repository of one registry. `id` is never used again, also when the name is: whatever outlives a repository
+    (tokens, uploads, caches) is bound to the id."""
+
+    id: int
+    registry: RegistryRef
+    name: RepositoryName
+    created_at: dt.datetime
+    mutability: Mutability = "MUTABLE"
+    mutability_filters: tuple[
+        str, ...
+    ] = ()  # wildcard filters of the two *_WITH_EXCLUSION modes, in the caller's order
+    scan_on_push: bool = False
+    encryption: Literal["AES256", "KMS", "KMS_DSSE"] = "AES256"
+    kms_key: str | None = None
+    policy: str | None = None  # the text as it was put
+    resource_tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A manifest that a repository holds. The bytes are not in here: `images.get` returns them beside it."""
+
+    id: int
+    repository_id: int
+    digest: Digest
+    media_type: str
+    kind: ManifestKind
+    artifact_type: str | None  # the manifest's own `artifactType`, or an image's config media type
+    config_media_type: str | None
+    subject: Digest | None
+    annotations: Mapping[str, str]
+    body_size: int  # of the manifest itself
+    image_size: int  # config and layers; for an index its largest child, as ECR counts
+    pushed_at: dt.datetime
+    tags: tuple[Tag, ...] = ()  # filled where a statement says so
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """Stored bytes: one row for each digest and store. `key` is where the store keeps them."""
+
+    id: int
+    digest: Digest
+    size: int
+    store_id: str
+    key: str
+    identity: str | None  # what the store said of the bytes when they were last verified; None: verify before serving
+    damaged: bool  # found not to have its digest, or to be gone; a push replaces the bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """An upload that has at least one byte or was begun by the AWS API."""
+
+    id: str
+    repository_id: int
+    key: str
+    size: int  # bytes that are safely in
+    digest: Digest | None  # of those bytes, in the upload's algorithm
+    algorithm: str
+    parts: int
+    small_part: bool  # a part below ECR's minimum came in; only the last may be
+    state: Mapping[str, object]  # the store's own
+    updated_at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AccessKey:
+    """A long-lived credential. The secret is sealed in the row and opened by `auth.keys`."""
+
+    id: str
+    arn: str  # of the principal that it speaks for
+    sealed_secret: bytes
+    active: bool
+    created_at: dt.datetime

@@ -1,0 +1,101 @@
+"""The operator's settings that the registry's rooms and doors read, by section, with defaults.
+
+`longshore/config.py` fills them from the configuration file, the environment and flags, and writes the reference page
+from the descriptions here. Sizes are bytes and times are seconds unless a description says otherwise.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+KIB, MIB = 1024, 1024 * 1024
+
+
+class Registry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The registry as its users see it."""
+
+    account: Annotated[str, Meta(description="Account id of the default registry: twelve digits.")] = "000000000000"
+    region: Annotated[str, Meta(description="Region of the default registry.")] = "us-east-1"
+    domain: Annotated[
+        str,
+        Meta(
+            description="Domain below which `<account>.dkr.ecr.<region>.<domain>` names one registry. When it is set, "
+            "the default registry's URIs use that form too; otherwise `localhost` is understood."
+        ),
+    ] = ""
+    public_url: Annotated[
+        str,
+        Meta(
+            description="URL by which clients reach this server, such as `https://registry.example.com`; used in "
+            "repository URIs, the proxy endpoint and the login challenge. Empty: the address it listens on."
+        ),
+    ] = ""
+    create_on_push: Annotated[bool, Meta(description="Create a missing repository when something is pushed to it.")] = (
+        False
+    )
+    accept_sparse_indexes: Annotated[
+        bool,
+        Meta(
+            description="Accept an index whose child manifests are not all in the repository. ECR, and the default, "
+            "refuse it."
+        ),
+    ] = False
+
+
+class Auth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Login."""
+
+    challenge: Annotated[
+        Literal["bearer", "basic"],
+        Meta(
+            description="How `/v2/` asks for a login. `bearer` also lets clients pull without one; Basic credentials "
+            "are accepted either way."
+        ),
+    ] = "bearer"
+    token_seconds: Annotated[int, Meta(ge=60, le=43200, description="How long a docker login lasts.")] = 43200
+    bearer_seconds: Annotated[
+        int, Meta(ge=60, le=3600, description="How long a token of the Bearer token service lasts.")
+    ] = 900
+
+
+class Storage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the bytes lie and how they are checked."""
+
+    kind: Annotated[Literal["disk"], Meta(description="The blob store. `disk`: below the data directory.")] = "disk"
+    verify_reads: Annotated[
+        Literal["changed", "always", "never"],
+        Meta(
+            description="When stored bytes are hashed again while they are served: `changed` when the file is not the "
+            "one that was verified last, `always`, or `never`."
+        ),
+    ] = "changed"
+    min_chunk: Annotated[
+        int, Meta(ge=0, description="Advertised as OCI-Chunk-Min-Length: the least size of a chunk but the last.")
+    ] = 64 * KIB
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one request or one client may take."""
+
+    layer_bytes: Annotated[int, Meta(ge=1, description="Largest blob.")] = 52_000 * MIB
+    body_floor_seconds: Annotated[
+        int, Meta(ge=1, description="A body that brings less than 1 KiB a second over this time is cut off.")
+    ] = 30
+    json_seconds: Annotated[int, Meta(ge=1, description="Longest time for the whole body of an API call.")] = 30
+    open_uploads: Annotated[int, Meta(ge=1, description="Unfinished uploads that one repository may have.")] = 1000
+    connections: Annotated[
+        int, Meta(ge=0, description="Open connections of one process; 0: what the file descriptor limit allows.")
+    ] = 0
+    connections_per_source: Annotated[
+        int, Meta(ge=0, description="Open connections from one address; 0: nine tenths of all.")
+    ] = 0
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All sections that the registry reads."""
+
+    registry: Registry = msgspec.field(default_factory=Registry)
+    auth: Auth = msgspec.field(default_factory=Auth)
+    storage: Storage = msgspec.field(default_factory=Storage)
+    limits: Limits = msgspec.field(default_factory=Limits)

@@ -1,0 +1,239 @@
+"""Rows of stored bytes, of the repositories that may hand them out, and of uploads on their way."""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from registry.model import Blob, Upload
+from registry.names import Digest
+from registry.records.engine import Tx
+from registry.records.tables import blobs, links, manifest_references, repositories, uploads
+
+_b, _l, _u, _m = blobs.c, links.c, uploads.c, manifest_references.c
+_CHUNK = 500  # values in one IN list
+
+
+def find(tx: Tx, store_id: str, digest: Digest) -> Blob | None:
+    """The stored bytes of a digest, whichever repository brought them."""
+    row = tx.execute(sa.select(blobs).where(_b.store_id == store_id, _b.digest == digest)).one_or_none()
+    return None if row is None else _blob(row)
+
+
+def linked(tx: Tx, repository_id: int, digest: Digest) -> Blob | None:
+    """The bytes that a repository may hand out under a digest, damaged ones too."""
+    row = tx.execute(_LINKED, {"repository": repository_id, "digest": digest}).one_or_none()
+    return None if row is None else _blob(row)
+
+
+def held(tx: Tx, repository_id: int, digests: Iterable[Digest]) -> dict[Digest, int]:
+    """Size by digest of those that the repository holds in good state."""
+    found: dict[Digest, int] = {}
+    wanted = list(digests)
+    for first in range(0, len(wanted), _CHUNK):
+        statement = (
+            sa.select(_l.digest, _b.size)
+            .join(blobs, _b.id == _l.blob_id)
+            .where(_l.repository_id == repository_id, _l.digest.in_(wanted[first : first + _CHUNK]), ~_b.damaged)
+        )
+        found.update({Digest(digest): size for digest, size in tx.execute(statement)})
+    return found
+
+
+def put(
+    tx: Tx,
+    *,
+    store_id: str,
+    digest: Digest,
+    size: int,
+    key: str,
+    identity: str | None,
+    replaces: str | None,
+    now: dt.datetime,
+) -> tuple[Blob, str | None]:
+    """Make `key` the bytes of a digest, unless good ones are known: (the blob, the key that nobody needs any more).
+
+    `replaces` is the key of known bytes that the caller found missing or damaged.
+    """
+    known = find(tx, store_id, digest)
+    if known is not None and not known.damaged and known.key != replaces:
+        return known, key
+    if known is not None:
+        tx.execute(
+            sa.update(blobs).where(_b.id == known.id).values(size=size, key=key, identity=identity, damaged=False)
+        )
+        spare = known.key
+    else:
+        tx.execute(
+            sa.insert(blobs).values(
+                store_id=store_id, digest=digest, size=size, key=key, identity=identity, damaged=False, created_at=now
+            )
+        )
+        spare = None
+    blob = find(tx, store_id, digest)
+    assert blob is not None
+    return blob, spare
+
+
+def link(tx: Tx, repository_id: int, blob: Blob, now: dt.datetime) -> bool:
+    """Let the repository hand out the blob; False where it could already. Its time is now either way."""
+    mine = (_l.repository_id == repository_id) & (_l.digest == blob.digest)
+    if tx.execute(sa.update(links).where(mine).values(blob_id=blob.id, touched_at=now)).rowcount:
+        return False
+    tx.execute(
+        sa.insert(links).values(repository_id=repository_id, digest=blob.digest, blob_id=blob.id, touched_at=now)
+    )
+    return True
+
+
+def unlink(tx: Tx, repository_id: int, digest: Digest) -> bool:
+    """Take the blob from the repository; False where it did not have it."""
+    mine = (_l.repository_id == repository_id) & (_l.digest == digest)
+    return tx.execute(sa.delete(links).where(mine)).rowcount > 0
+
+
+def touch_links(tx: Tx, repository_id: int, digests: Iterable[Digest], now: dt.datetime) -> None:
+    """Restart the grace period of blobs that just lost a manifest."""
+    wanted = list(digests)
+    for first in range(0, len(wanted), _CHUNK):
+        chunk = wanted[first : first + _CHUNK]
+        tx.execute(
+            sa.update(links).where(_l.repository_id == repository_id, _l.digest.in_(chunk)).values(touched_at=now)
+        )
+
+
+def is_referenced(tx: Tx, repository_id: int, digest: Digest) -> bool:
+    """Whether a manifest of the repository needs the blob."""
+    statement = sa.select(_m.manifest_id).where(_m.repository_id == repository_id, _m.digest == digest).limit(1)
+    return tx.execute(statement).first() is not None
+
+
+def somewhere(tx: Tx, registry: tuple[str, str], digest: Digest) -> list[int]:
+    """Ids of the repositories of one registry that hold the blob in good state."""
+    statement = (
+        sa.select(_l.repository_id)
+        .join(blobs, _b.id == _l.blob_id)
+        .join(repositories, repositories.c.id == _l.repository_id)
+        .where(
+            _l.digest == digest,
+            ~_b.damaged,
+            repositories.c.account == registry[0],
+            repositories.c.region == registry[1],
+        )
+        .limit(100)
+    )
+    return list(tx.execute(statement).scalars())
+
+
+def set_identity(tx: Tx, blob: Blob, identity: str | None) -> None:
+    """Note that the bytes at the blob's key were verified as `identity`; a newer key is left alone."""
+    tx.execute(sa.update(blobs).where(_b.id == blob.id, _b.key == blob.key).values(identity=identity))
+
+
+def set_damaged(tx: Tx, blob: Blob) -> None:
+    """Never serve the bytes at the blob's key again; a newer key is left alone."""
+    tx.execute(sa.update(blobs).where(_b.id == blob.id, _b.key == blob.key).values(damaged=True))
+
+
+def page(tx: Tx, *, after: int, limit: int) -> list[Blob]:
+    """Blobs by id, for those who look at all of them."""
+    return [_blob(row) for row in tx.execute(sa.select(blobs).where(_b.id > after).order_by(_b.id).limit(limit))]
+
+
+# --- uploads ----------------------------------------------------------------------------------------------------------
+
+
+def upload(tx: Tx, upload_id: str) -> tuple[Upload, str] | None:
+    """An upload and its status."""
+    row = tx.execute(sa.select(uploads).where(_u.id == upload_id)).one_or_none()
+    return None if row is None else (_upload(row), row.status)
+
+
+def insert_upload(tx: Tx, new: Upload, *, status: str = "open") -> bool:
+    """False where the id has a row already."""
+    if upload(tx, new.id) is not None:
+        return False
+    tx.execute(
+        sa.insert(uploads).values(
+            id=new.id,
+            repository_id=new.repository_id,
+            status=status,
+            key=new.key,
+            algorithm=new.algorithm,
+            **_moving(new),
+        )
+    )
+    return True
+
+
+def move_upload(tx: Tx, new: Upload, *, seen: int) -> bool:
+    """Write an open upload's new size; False where it no longer had the size `seen`, or is no longer open."""
+    found = tx.execute(
+        sa.update(uploads).where(_u.id == new.id, _u.size == seen, _u.status == "open").values(**_moving(new))
+    )
+    return found.rowcount == 1
+
+
+def close_upload(tx: Tx, upload_id: str, status: str, now: dt.datetime) -> bool:
+    """End an open upload; its row stays as the answer to whoever still asks for it. False where none was open."""
+    found = tx.execute(
+        sa.update(uploads).where(_u.id == upload_id, _u.status == "open").values(status=status, updated_at=now)
+    )
+    return found.rowcount == 1
+
+
+def count_open_uploads(tx: Tx, repository_id: int) -> int:
+    statement = sa.select(sa.func.count()).where(_u.repository_id == repository_id, _u.status == "open")
+    return tx.execute(statement).scalar_one()
+
+
+def upload_keys(tx: Tx) -> set[str]:
+    """Keys of all open uploads."""
+    return set(tx.execute(sa.select(_u.key).where(_u.status == "open")).scalars())
+
+
+_LINKED: sa.Select[Any] = (
+    sa.select(blobs)
+    .join(links, _l.blob_id == _b.id)
+    .where(_l.repository_id == sa.bindparam("repository"), _l.digest == sa.bindparam("digest"))
+)
+
+
+def _moving(new: Upload) -> Mapping[str, Any]:
+    return {
+        "size": new.size,
+        "digest": new.digest,
+        "parts": new.parts,
+        "small_part": new.small_part,
+        "state": json.dumps(dict(new.state)),
+        "updated_at": new.updated_at,
+    }
+
+
+def _blob(row: sa.Row[Any]) -> Blob:
+    return Blob(
+        id=row.id,
+        digest=Digest(row.digest),
+        size=row.size,
+        store_id=row.store_id,
+        key=row.key,
+        identity=row.identity,
+        damaged=row.damaged,
+    )
+
+
+def _upload(row: sa.Row[Any]) -> Upload:
+    return Upload(
+        id=row.id,
+        repository_id=row.repository_id,
+        key=row.key,
+        size=row.size,
+        digest=None if row.digest is None else Digest(row.digest),
+        algorithm=row.algorithm,
+        parts=row.parts,
+        small_part=row.small_part,
+        state=json.loads(row.state),
+        updated_at=row.updated_at,
+    )

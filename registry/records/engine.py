@@ -1,0 +1,227 @@
+"""The database: units of work in, results out.
+
+    await db.write(unit)   one writer thread for the process; what is queued together is committed together
+    await db.read(unit)    a pool of reader threads, each unit in a snapshot of its own
+    await db.point(unit)   at once, in the caller's thread: for reads of a few rows by key, which cost less than a hop
+
+A unit is a plain function of a `Tx`. It may run again after a failure of the commit, so it has no effect but rows.
+
+SQLite, in WAL mode. The driver's own transaction handling is off (`isolation_level=None`), since it would let DDL and
+released savepoints outlive a rollback; BEGIN is ours. The writer takes `write.lock` beside the database before BEGIN
+IMMEDIATE: SQLite's busy handler alone starves all but one of several saturated processes. Each unit runs in a
+savepoint, so one that fails undoes only itself; results are released only after COMMIT, which with `synchronous=FULL`
+has fsynced the log. So a result in the caller's hands is on the disk (promise P1).
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import dataclasses
+import fcntl
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from registry.errors import DatabaseUnavailable, LongshoreError, StorageFull
+
+T = TypeVar("T")
+Tx = sa.Connection
+Unit = Callable[[Tx], T]
+
+_log = logging.getLogger(__name__)
+
+_BUSY_MS = 5000
+_READERS = 4
+_BATCH = 256
+# Longer than the busy timeout, so that a foreign lock is reported by SQLite first.
+_ANSWER_SECONDS = 15
+
+
+@dataclasses.dataclass(slots=True)
+class _Job:
+    unit: Unit[Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    outcome: Any = None
+    error: BaseException | None = None
+
+    def deliver(self) -> None:
+        # A closed loop means that nobody waits any more: the server is going down.
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._set)
+
+    def _set(self) -> None:
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.outcome)
+
+
+class Database:
+    """One SQLite database file, opened by one process among possibly several."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.pool.NullPool)
+        sa.event.listen(self._engine, "connect", _prepare)
+        sa.event.listen(self._engine, "begin", _begin)
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write_forever, name="db-writer", daemon=True)
+        self._readers = concurrent.futures.ThreadPoolExecutor(_READERS, thread_name_prefix="db-reader")
+        self._local = threading.local()
+        self._open: list[sa.Connection] = []
+        self._open_lock = threading.Lock()
+        self._lock_file = os.open(path.with_name("write.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._writer.start()
+
+    async def write(self, unit: Unit[T]) -> T:
+        """Run `unit` in a transaction and return its result once that is durable.
+
+        Raises what the unit raises; DatabaseUnavailable when a foreign lock held it off, StorageFull when there was no
+        room. After DatabaseUnavailable the outcome is unknown: the caller may only say "try again".
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Job(unit, loop, future))
+        return await _in_time(future)
+
+    async def read(self, unit: Unit[T]) -> T:
+        """Run `unit` on a consistent snapshot in a reader thread."""
+        return await _in_time(asyncio.get_running_loop().run_in_executor(self._readers, self.read_here, unit))
+
+    async def point(self, unit: Unit[T]) -> T:
+        """Run `unit`, which reads a few rows by key, without leaving this thread."""
+        return self.read_here(unit)
+
+    def read_here(self, unit: Unit[T]) -> T:
+        """`read` for callers without an event loop."""
+        connection = self._connection()
+        with _translated(), connection.begin() as transaction:
+            try:
+                return unit(connection)
+            finally:
+                transaction.rollback()
+
+    def write_here(self, unit: Unit[T]) -> T:
+        """`write` for callers without an event loop, such as start-up and commands. Never call it from a coroutine."""
+
+        async def run() -> T:
+            return await self.write(unit)
+
+        return asyncio.run(run())
+
+    def close(self) -> None:
+        """Finish what is queued and close every connection. The database must not be used afterwards."""
+        self._queue.put(None)
+        self._writer.join()
+        self._readers.shutdown(wait=True)
+        with self._open_lock:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+        self._engine.dispose()
+        os.close(self._lock_file)
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _connection(self) -> sa.Connection:
+        """This thread's own held connection: checking one out of a pool costs more than a point read."""
+        connection: sa.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            with _translated():
+                connection = self._engine.connect()
+            self._local.connection = connection
+            with self._open_lock:
+                self._open.append(connection)
+        return connection
+
+    def _write_forever(self) -> None:
+        while True:
+            batch = [self._queue.get()]
+            with contextlib.suppress(queue.Empty):
+                while len(batch) < _BATCH and batch[-1] is not None:
+                    batch.append(self._queue.get_nowait())
+            jobs = [job for job in batch if job is not None]
+            if jobs:
+                self._commit(jobs)
+            if batch[-1] is None:
+                return
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        """One transaction for all jobs. When the transaction itself fails, they all fail alike."""
+        try:
+            connection = self._connection().execution_options(longshore_writer=True)
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX)
+            try:
+                with _translated(), connection.begin():
+                    for job in jobs:
+                        self._run(connection, job)
+            finally:
+                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+        except BaseException as error:
+            for job in jobs:
+                job.error = job.error or error
+        for job in jobs:
+            job.deliver()
+
+    @staticmethod
+    def _run(connection: sa.Connection, job: _Job) -> None:
+        try:
+            with connection.begin_nested():
+                job.outcome = job.unit(connection)
+        except LongshoreError as error:
+            job.error = error
+        except Exception as error:
+            dbapi = connection.connection.dbapi_connection
+            if isinstance(error, sa.exc.OperationalError) or not (dbapi and dbapi.in_transaction):
+                raise  # SQLite has ended the whole transaction by itself, or cannot go on: no job of it may succeed
+            job.error = error
+
+
+def _prepare(dbapi: Any, _record: object) -> None:
+    dbapi.isolation_level = None
+    cursor = dbapi.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    cursor.execute("PRAGMA cache_size = -16384")
+    cursor.close()
+
+
+def _begin(connection: sa.Connection) -> None:
+    writer = connection.get_execution_options().get("longshore_writer", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+
+async def _in_time(future: asyncio.Future[T]) -> T:
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            return await future
+    except TimeoutError:
+        raise DatabaseUnavailable from None
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """SQLite's troubles as domain errors; their own texts go to the log, never to a client."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        _log.warning("database: %s", error.orig)
+        if "full" in str(error.orig):
+            raise StorageFull from error
+        raise DatabaseUnavailable from error
+    except sa.exc.DatabaseError as error:
+        if isinstance(error, sa.exc.IntegrityError):
+            raise
+        _log.error("database: %s", error.orig)
+        raise DatabaseUnavailable from error

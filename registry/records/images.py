@@ -1,0 +1,217 @@
+"""Rows of manifests, what they reference, and the tags that name them."""
+
+import dataclasses
+import datetime as dt
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from registry.model import Image
+from registry.names import Digest, Tag
+from registry.records.engine import Tx
+from registry.records.tables import manifest_references, manifests, tags
+
+_i, _t, _x = manifests.c, tags.c, manifest_references.c
+_META = [column for column in manifests.c if column.name != "body"]
+_CHUNK = 500
+
+
+def find(tx: Tx, repository_id: int, digest: Digest) -> Image | None:
+    row = tx.execute(sa.select(*_META).where(_i.repository_id == repository_id, _i.digest == digest)).one_or_none()
+    return None if row is None else _image(row)
+
+
+def tagged(tx: Tx, repository_id: int, tag: Tag) -> Image | None:
+    row = tx.execute(
+        sa.select(*_META)
+        .join(tags, _t.manifest_id == _i.id)
+        .where(_t.repository_id == repository_id, _t.name == tag)
+    ).one_or_none()
+    return None if row is None else _image(row)
+
+
+def read(tx: Tx, repository_id: int, reference: Digest | Tag) -> tuple[Digest, str, bytes] | None:
+    """Digest, media type and bytes of the manifest that a digest or tag names now."""
+    statement = _BY_DIGEST if isinstance(reference, Digest) else _BY_TAG
+    row = tx.execute(statement, {"repository": repository_id, "reference": reference}).one_or_none()
+    return None if row is None else (Digest(row.digest), row.media_type, row.body)
+
+
+def insert(tx: Tx, image: Image, body: bytes, blobs: Iterable[Digest], children: Iterable[Digest]) -> Image:
+    """Write a new manifest with everything that it pins; the image with its id."""
+    new_id = tx.execute(
+        sa.insert(manifests)
+        .values(
+            repository_id=image.repository_id,
+            digest=image.digest,
+            media_type=image.media_type,
+            kind=image.kind,
+            artifact_type=image.artifact_type,
+            config_media_type=image.config_media_type,
+            subject=image.subject,
+            annotations=json.dumps(dict(image.annotations)),
+            body_size=image.body_size,
+            image_size=image.image_size,
+            pushed_at=image.pushed_at,
+            body=body,
+        )
+        .returning(_i.id)
+    ).scalar_one()
+    pinned = {digest: "blob" for digest in blobs} | {digest: "child" for digest in children}
+    if pinned:
+        tx.execute(
+            sa.insert(manifest_references),
+            [
+                {"manifest_id": new_id, "digest": digest, "kind": kind, "repository_id": image.repository_id}
+                for digest, kind in pinned.items()
+            ],
+        )
+    found = find(tx, image.repository_id, image.digest)
+    assert found is not None
+    return found
+
+
+def delete(tx: Tx, image: Image) -> None:
+    """Remove a manifest, the tags that name it and what it pins."""
+    tx.execute(sa.delete(manifests).where(_i.id == image.id))
+
+
+def sizes(tx: Tx, repository_id: int, digests: Sequence[Digest]) -> dict[Digest, int]:
+    """Image size by digest of those manifests that the repository holds."""
+    found: dict[Digest, int] = {}
+    for first in range(0, len(digests), _CHUNK):
+        statement = sa.select(_i.digest, _i.image_size).where(
+            _i.repository_id == repository_id, _i.digest.in_(digests[first : first + _CHUNK])
+        )
+        found.update({Digest(digest): size for digest, size in tx.execute(statement)})
+    return found
+
+
+def parents(tx: Tx, repository_id: int, digest: Digest) -> list[Digest]:
+    """Digests of the indexes that list this manifest, at most ten."""
+    statement = (
+        sa.select(_i.digest)
+        .join(manifest_references, _x.manifest_id == _i.id)
+        .where(_x.repository_id == repository_id, _x.digest == digest, _x.kind == "child")
+        .order_by(_i.digest)
+        .limit(10)
+    )
+    return [Digest(found) for found in tx.execute(statement).scalars()]
+
+
+def pinned_blobs(tx: Tx, image: Image) -> list[Digest]:
+    statement = sa.select(_x.digest).where(_x.manifest_id == image.id, _x.kind == "blob")
+    return [Digest(digest) for digest in tx.execute(statement).scalars()]
+
+
+def any_in(tx: Tx, repository_id: int) -> bool:
+    return tx.execute(sa.select(_i.id).where(_i.repository_id == repository_id).limit(1)).first() is not None
+
+
+# --- tags -------------------------------------------------------------------------------------------------------------
+
+
+def put_tag(tx: Tx, image: Image, tag: Tag, now: dt.datetime) -> None:
+    """Make the tag name the image, wherever it pointed before."""
+    mine = (_t.repository_id == image.repository_id) & (_t.name == tag)
+    if tx.execute(sa.update(tags).where(mine).values(manifest_id=image.id, tagged_at=now)).rowcount == 0:
+        tx.execute(
+            sa.insert(tags).values(repository_id=image.repository_id, name=tag, manifest_id=image.id, tagged_at=now)
+        )
+
+
+def delete_tag(tx: Tx, repository_id: int, tag: Tag) -> bool:
+    return tx.execute(sa.delete(tags).where(_t.repository_id == repository_id, _t.name == tag)).rowcount > 0
+
+
+def tags_of(tx: Tx, image_ids: Sequence[int]) -> dict[int, list[Tag]]:
+    """Tags by manifest id, each list in order."""
+    found: dict[int, list[Tag]] = {image_id: [] for image_id in image_ids}
+    for first in range(0, len(image_ids), _CHUNK):
+        statement = (
+            sa.select(_t.manifest_id, _t.name)
+            .where(_t.manifest_id.in_(image_ids[first : first + _CHUNK]))
+            .order_by(_t.name)
+        )
+        for image_id, name in tx.execute(statement):
+            found[image_id].append(Tag(name))
+    return found
+
+
+def tag_page(tx: Tx, repository_id: int, *, after: str, limit: int) -> list[Tag]:
+    """The first `limit` tags that sort behind `after`. One range of the primary key: the cost is the page's."""
+    rows = tx.execute(_TAG_PAGE, {"repository": repository_id, "after": after, "limit": limit})
+    return [Tag(name) for name in rows.scalars()]
+
+
+def page(
+    tx: Tx,
+    repository_id: int,
+    *,
+    after: str,
+    limit: int,
+    only: Literal["TAGGED", "UNTAGGED"] | None = None,
+) -> list[Image]:
+    """Images by digest, with their tags. `only` keeps those with a tag, or without one."""
+    statement = sa.select(*_META).where(_i.repository_id == repository_id, _i.digest > after)
+    if only is not None:
+        has_tag = sa.exists().where(_t.manifest_id == _i.id)
+        statement = statement.where(has_tag if only == "TAGGED" else ~has_tag)
+    return _with_tags(tx, [_image(row) for row in tx.execute(statement.order_by(_i.digest).limit(limit))])
+
+
+def with_tags(tx: Tx, image: Image) -> Image:
+    return _with_tags(tx, [image])[0]
+
+
+def referrers(
+    tx: Tx, repository_id: int, subject: Digest, *, after: str, limit: int, artifact_types: Sequence[str] = ()
+) -> list[Image]:
+    """Images whose subject is this digest, by digest; of these artifact types only, where any are given."""
+    statement = sa.select(*_META).where(
+        _i.repository_id == repository_id, _i.subject == subject, _i.digest > after
+    )
+    if artifact_types:
+        statement = statement.where(_i.artifact_type.in_(artifact_types))
+    return [_image(row) for row in tx.execute(statement.order_by(_i.digest).limit(limit))]
+
+
+_BODY = (_i.digest, _i.media_type, _i.body)
+_BY_DIGEST: sa.Select[Any] = sa.select(*_BODY).where(
+    _i.repository_id == sa.bindparam("repository"), _i.digest == sa.bindparam("reference")
+)
+_BY_TAG: sa.Select[Any] = (
+    sa.select(*_BODY)
+    .join(tags, _t.manifest_id == _i.id)
+    .where(_t.repository_id == sa.bindparam("repository"), _t.name == sa.bindparam("reference"))
+)
+_TAG_PAGE: sa.Select[Any] = (
+    sa.select(_t.name)
+    .where(_t.repository_id == sa.bindparam("repository"), _t.name > sa.bindparam("after"))
+    .order_by(_t.name)
+    .limit(sa.bindparam("limit"))
+)
+
+
+def _with_tags(tx: Tx, images: list[Image]) -> list[Image]:
+    found = tags_of(tx, [image.id for image in images])
+    return [dataclasses.replace(image, tags=tuple(found[image.id])) for image in images]
+
+
+def _image(row: sa.Row[Any]) -> Image:
+    return Image(
+        id=row.id,
+        repository_id=row.repository_id,
+        digest=Digest(row.digest),
+        media_type=row.media_type,
+        kind=row.kind,
+        artifact_type=row.artifact_type,
+        config_media_type=row.config_media_type,
+        subject=None if row.subject is None else Digest(row.subject),
+        annotations=json.loads(row.annotations),
+        body_size=row.body_size,
+        image_size=row.image_size,
+        pushed_at=row.pushed_at,
+    )

@@ -1,0 +1,115 @@
+"""Rows of repositories and of registry-wide settings."""
+
+import dataclasses
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+from registry.model import Repository
+from registry.names import AccountId, Region, RegistryRef, RepositoryName
+from registry.records.engine import Tx
+from registry.records.tables import account_settings, repositories
+
+_r = repositories.c
+
+
+def find(tx: Tx, registry: RegistryRef, name: RepositoryName) -> Repository | None:
+    row = tx.execute(_BY_NAME, {"account": registry.account, "region": registry.region, "name": name}).one_or_none()
+    return None if row is None else _repository(row)
+
+
+def by_id(tx: Tx, repository_id: int) -> Repository | None:
+    row = tx.execute(sa.select(repositories).where(_r.id == repository_id)).one_or_none()
+    return None if row is None else _repository(row)
+
+
+def page(tx: Tx, registry: RegistryRef, *, after: str, limit: int) -> list[Repository]:
+    """The first `limit` repositories whose name sorts behind `after`, by name."""
+    statement = (
+        sa.select(repositories)
+        .where(_r.account == registry.account, _r.region == registry.region, _r.name > after)
+        .order_by(_r.name)
+        .limit(limit)
+    )
+    return [_repository(row) for row in tx.execute(statement)]
+
+
+def insert(tx: Tx, repository: Repository) -> Repository | None:
+    """The repository with its id; None where the name is taken."""
+    values = {
+        "account": repository.registry.account,
+        "region": repository.registry.region,
+        "name": repository.name,
+        "created_at": repository.created_at,
+        "encryption": repository.encryption,
+        "kms_key": repository.kms_key,
+        **_changeable(repository),
+    }
+    if find(tx, repository.registry, repository.name) is not None:
+        return None
+    found = tx.execute(sa.insert(repositories).values(**values).returning(_r.id)).scalar_one()
+    return dataclasses.replace(repository, id=found)
+
+
+def update(tx: Tx, repository: Repository) -> None:
+    """Write what may change of a repository: everything but its name, birth and encryption."""
+    tx.execute(sa.update(repositories).where(_r.id == repository.id).values(**_changeable(repository)))
+
+
+def delete(tx: Tx, repository_id: int) -> None:
+    """Remove the repository and every row that hangs on it."""
+    tx.execute(sa.delete(repositories).where(_r.id == repository_id))
+
+
+def settings_of(tx: Tx, registry: RegistryRef) -> dict[str, str]:
+    """The account settings that were put, by name."""
+    s = account_settings.c
+    found = tx.execute(
+        sa.select(s.name, s.value).where(s.account == registry.account, s.region == registry.region)
+    ).all()
+    return {name: value for name, value in found}
+
+
+def put_setting(tx: Tx, registry: RegistryRef, name: str, value: str) -> None:
+    s = account_settings.c
+    mine = (s.account == registry.account) & (s.region == registry.region) & (s.name == name)
+    if tx.execute(sa.update(account_settings).where(mine).values(value=value)).rowcount == 0:
+        tx.execute(
+            sa.insert(account_settings).values(account=registry.account, region=registry.region, name=name, value=value)
+        )
+
+
+_BY_NAME: sa.Select[Any] = sa.select(repositories).where(
+    _r.account == sa.bindparam("account"), _r.region == sa.bindparam("region"), _r.name == sa.bindparam("name")
+)
+
+
+def _changeable(repository: Repository) -> dict[str, object]:
+    return {
+        "mutability": repository.mutability,
+        "mutability_filters": json.dumps(repository.mutability_filters),
+        "scan_on_push": repository.scan_on_push,
+        "policy": repository.policy,
+        "resource_tags": json.dumps(dict(repository.resource_tags)),
+    }
+
+
+def _repository(row: sa.Row[Any]) -> Repository:
+    return Repository(
+        id=row.id,
+        registry=RegistryRef(AccountId(row.account), Region(row.region)),
+        name=RepositoryName(row.name),
+        created_at=row.created_at,
+        mutability=row.mutability,
+        mutability_filters=_texts(row.mutability_filters),
+        scan_on_push=row.scan_on_push,
+        encryption=row.encryption,
+        kms_key=row.kms_key,
+        policy=row.policy,
+        resource_tags=json.loads(row.resource_tags),
+    )
+
+
+def _texts(column: str) -> tuple[str, ...]:
+    return () if column == "[]" else tuple(json.loads(column))

@@ -1,0 +1,194 @@
+"""Every table, at a glance.
+
+Everything hangs on a repository's `id`, which hangs on (account, region); rows of a deleted repository go with it by
+cascade. Names, tags and digests compare by bytes on every database, so that order and paging agree.
+"""
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy.types import TypeDecorator
+
+metadata = sa.MetaData()
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
+
+
+class Moment(TypeDecorator[dt.datetime]):
+    """An aware datetime, kept as microseconds since 1970: SQLite would hand back naive ones."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Any) -> int | None:
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Any) -> dt.datetime | None:
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+Id = sa.BigInteger().with_variant(Integer, "sqlite")
+Size = sa.BigInteger
+
+
+def bytewise(length: int) -> sa.types.TypeEngine[str]:
+    """Text that sorts by bytes. SQLite's default does; PostgreSQL's depends on the database's locale."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+# --- the installation -------------------------------------------------------------------------------------------------
+
+installation_keys = Table(
+    "installation_keys",
+    metadata,
+    Column("purpose", String(32), primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False, comment="32 random bytes, sealed by the master key"),
+    Column("created_at", Moment, nullable=False),
+)
+
+stores = Table(
+    "stores",
+    metadata,
+    Column("region", String(64), primary_key=True),
+    Column("store_id", String(64), nullable=False, comment="identity of the blob store that this region's rows name"),
+)
+
+access_keys = Table(
+    "access_keys",
+    metadata,
+    Column("id", String(128), primary_key=True),
+    Column("account", String(12), nullable=False),
+    Column("arn", String(2048), nullable=False, comment="the principal that the key speaks for"),
+    Column("sealed_secret", LargeBinary, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+account_settings = Table(
+    "account_settings",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("region", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", String(64), nullable=False),
+)
+
+# --- repositories and what is in them ---------------------------------------------------------------------------------
+
+repositories = Table(
+    "repositories",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("account", String(12), nullable=False),
+    Column("region", String(64), nullable=False),
+    Column("name", bytewise(256), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("mutability", String(32), nullable=False),
+    Column("mutability_filters", Text, nullable=False, comment="JSON list of wildcard filters"),
+    Column("scan_on_push", Boolean, nullable=False),
+    Column("encryption", String(16), nullable=False),
+    Column("kms_key", String(2048)),
+    Column("policy", Text, comment="repository policy, as it was put"),
+    Column("resource_tags", Text, nullable=False, comment="JSON object"),
+    Index("repositories_by_name", "account", "region", "name", unique=True),
+    sqlite_autoincrement=True,  # an id is never used again, also when the row with the highest one is deleted
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("store_id", String(64), nullable=False),
+    Column("digest", bytewise(160), nullable=False),
+    Column("size", Size, nullable=False),
+    Column("key", String(128), nullable=False, comment="where the store keeps the bytes; never used twice"),
+    Column("identity", String(128), comment="what the store said of the bytes when they were last verified"),
+    Column("damaged", Boolean, nullable=False, comment="not to be served; a push replaces the bytes"),
+    Column("created_at", Moment, nullable=False),
+    Index("blobs_by_digest", "store_id", "digest", unique=True),
+    Index("blobs_by_key", "store_id", "key", unique=True),
+    sqlite_autoincrement=True,
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("repository_id", Id, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", bytewise(160), primary_key=True),
+    Column("blob_id", Id, ForeignKey("blobs.id"), nullable=False, index=True),
+    Column("touched_at", Moment, nullable=False, comment="last push, mount, or loss of the last manifest that used it"),
+    comment="which repository may hand out which blob",
+    sqlite_with_rowid=False,
+)
+
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("repository_id", Id, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("digest", bytewise(160), nullable=False),
+    Column("media_type", String(256), nullable=False),
+    Column("kind", String(16), nullable=False, comment="image or index"),
+    Column("artifact_type", String(256)),
+    Column("config_media_type", String(256)),
+    Column("subject", bytewise(160)),
+    Column("annotations", Text, nullable=False, comment="JSON object"),
+    Column("body_size", Integer, nullable=False),
+    Column("image_size", Size, nullable=False, comment="config and layers; of an index its largest child's"),
+    Column("pushed_at", Moment, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # last, so that SQLite reads the rest without its overflow pages
+    Index("manifests_by_digest", "repository_id", "digest", unique=True),
+    Index(
+        "manifests_by_subject",
+        "repository_id",
+        "subject",
+        "digest",
+        sqlite_where=sa.text("subject IS NOT NULL"),
+        postgresql_where=sa.text("subject IS NOT NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+manifest_references = Table(
+    "manifest_references",
+    metadata,
+    Column("manifest_id", Id, ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", bytewise(160), primary_key=True),
+    Column("kind", String(8), nullable=False, comment="blob or child"),
+    Column("repository_id", Id, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Index("references_by_digest", "repository_id", "digest"),
+    comment="what a manifest pins: blobs and child manifests of its own repository",
+    sqlite_with_rowid=False,
+)
+
+tags = Table(
+    "tags",
+    metadata,
+    Column("repository_id", Id, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", bytewise(128), primary_key=True),
+    Column("manifest_id", Id, ForeignKey("manifests.id", ondelete="CASCADE"), nullable=False),
+    Column("tagged_at", Moment, nullable=False),
+    Index("tags_by_manifest", "manifest_id", "name"),
+    sqlite_with_rowid=False,
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("repository_id", Id, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("status", String(16), nullable=False, comment="open, cancelled or finished"),
+    Column("key", String(128), nullable=False),
+    Column("size", Size, nullable=False, comment="bytes that are safely in"),
+    Column("algorithm", String(16), nullable=False),
+    Column("digest", String(160), comment="of those bytes; NULL: not known, read them again"),
+    Column("parts", Integer, nullable=False),
+    Column("small_part", Boolean, nullable=False, comment="a part below ECR's minimum came in"),
+    Column("state", Text, nullable=False, comment="the store's own, JSON"),
+    Column("updated_at", Moment, nullable=False),
+    Index("uploads_by_repository", "repository_id", "status"),
+    Index("uploads_by_age", "updated_at"),
+)

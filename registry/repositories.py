@@ -1,0 +1,242 @@
+"""Repositories: create, find, list, change, delete; and the settings of a whole registry."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+from policies import documents, filters
+from registry.context import Deps
+from registry.errors import (
+    InvalidParameter,
+    InvalidTagParameter,
+    RepositoryAlreadyExists,
+    RepositoryNotEmpty,
+    RepositoryNotFound,
+    RepositoryPolicyNotFound,
+    TooManyTags,
+)
+from registry.model import Mutability, Repository
+from registry.names import RegistryRef, RepositoryName, repository_arn
+from registry.records import images as image_rows
+from registry.records import repositories as rows
+from registry.records.engine import Tx
+
+MAX_RESOURCE_TAGS: Final = 50
+SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
+    # name -> allowed values, the default first
+    "BASIC_SCAN_TYPE_VERSION": ("AWS_NATIVE", "CLAIR"),
+    "REGISTRY_POLICY_SCOPE": ("V2", "V1"),
+    "BLOB_MOUNTING": ("ENABLED", "DISABLED"),
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How a new repository shall be."""
+
+    mutability: Mutability = "MUTABLE"
+    mutability_filters: tuple[str, ...] = ()
+    scan_on_push: bool = False
+    encryption: Literal["AES256", "KMS", "KMS_DSSE"] = "AES256"
+    kms_key: str | None = None
+    resource_tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+async def create(deps: Deps, registry: RegistryRef, name: RepositoryName, wish: Wish) -> Repository:
+    """Raises RepositoryAlreadyExists, InvalidParameter, InvalidTagParameter, TooManyTags."""
+    _check_mutability(wish.mutability, wish.mutability_filters)
+    _check_resource_tags(wish.resource_tags, repository_arn(registry, name))
+    new = Repository(
+        id=0,
+        registry=registry,
+        name=name,
+        created_at=deps.clock.now(),
+        mutability=wish.mutability,
+        mutability_filters=wish.mutability_filters,
+        scan_on_push=wish.scan_on_push,
+        encryption=wish.encryption,
+        kms_key=wish.kms_key,
+        resource_tags=wish.resource_tags,
+    )
+    created = await deps.db.write(lambda tx: rows.insert(tx, new))
+    if created is None:
+        raise RepositoryAlreadyExists(name, registry.account)
+    return created
+
+
+async def get(deps: Deps, registry: RegistryRef, name: RepositoryName) -> Repository:
+    """Raises RepositoryNotFound."""
+    return await deps.db.point(lambda tx: require(tx, registry, name))
+
+
+def require(tx: Tx, registry: RegistryRef, name: RepositoryName) -> Repository:
+    """`get` inside another room's transaction."""
+    found = rows.find(tx, registry, name)
+    if found is None:
+        raise RepositoryNotFound(name, registry.account)
+    return found
+
+
+async def get_many(deps: Deps, registry: RegistryRef, names: Sequence[RepositoryName]) -> list[Repository]:
+    """In the order asked. Raises RepositoryNotFound for the first that is missing."""
+    return await deps.db.read(lambda tx: [require(tx, registry, name) for name in names])
+
+
+async def page(deps: Deps, registry: RegistryRef, *, after: str, limit: int) -> list[Repository]:
+    """The first `limit` repositories behind the name `after`, in order of name."""
+    return await deps.db.read(lambda tx: rows.page(tx, registry, after=after, limit=limit))
+
+
+async def delete(deps: Deps, registry: RegistryRef, name: RepositoryName, *, force: bool) -> Repository:
+    """All of it or nothing. Raises RepositoryNotFound, RepositoryNotEmpty."""
+
+    def unit(tx: Tx) -> Repository:
+        found = require(tx, registry, name)
+        if not force and image_rows.any_in(tx, found.id):
+            raise RepositoryNotEmpty(name, registry.account)
+        rows.delete(tx, found.id)
+        return found
+
+    return await deps.db.write(unit)
+
+
+async def set_mutability(
+    deps: Deps, registry: RegistryRef, name: RepositoryName, mutability: Mutability, mutability_filters: tuple[str, ...]
+) -> Repository:
+    """Raises InvalidParameter, RepositoryNotFound."""
+    _check_mutability(mutability, mutability_filters)
+    return await _change(deps, registry, name, mutability=mutability, mutability_filters=mutability_filters)
+
+
+async def set_scan_on_push(deps: Deps, registry: RegistryRef, name: RepositoryName, scan: bool) -> Repository:
+    """Raises RepositoryNotFound."""
+    return await _change(deps, registry, name, scan_on_push=scan)
+
+
+async def add_resource_tags(
+    deps: Deps, registry: RegistryRef, name: RepositoryName, added: Mapping[str, str]
+) -> Repository:
+    """Raises InvalidTagParameter, TooManyTags, RepositoryNotFound."""
+
+    def unit(tx: Tx) -> Repository:
+        found = require(tx, registry, name)
+        merged = {**found.resource_tags, **added}
+        _check_resource_tags(merged, repository_arn(registry, name))
+        return _store(tx, found, resource_tags=merged)
+
+    return await deps.db.write(unit)
+
+
+async def remove_resource_tags(
+    deps: Deps, registry: RegistryRef, name: RepositoryName, keys: Sequence[str]
+) -> Repository:
+    """Keys that are not there are fine. Raises RepositoryNotFound."""
+
+    def unit(tx: Tx) -> Repository:
+        found = require(tx, registry, name)
+        return _store(tx, found, resource_tags={k: v for k, v in found.resource_tags.items() if k not in keys})
+
+    return await deps.db.write(unit)
+
+
+# --- repository policy ------------------------------------------------------------------------------------------------
+
+
+async def set_policy(deps: Deps, registry: RegistryRef, name: RepositoryName, text: str) -> Repository:
+    """Keep a repository policy, as it was put. Raises InvalidParameter for one that is not a policy."""
+    try:
+        documents.parse_repository_policy(text)
+    except documents.PolicyInvalid as error:
+        raise InvalidParameter(
+            f"Invalid parameter at 'PolicyText' failed to satisfy constraint: "
+            f"'Invalid repository policy provided': {error}",
+            field="policyText",
+        ) from None
+    return await _change(deps, registry, name, policy=text)
+
+
+async def get_policy(deps: Deps, registry: RegistryRef, name: RepositoryName) -> str:
+    """Raises RepositoryNotFound, RepositoryPolicyNotFound."""
+    found = await get(deps, registry, name)
+    if found.policy is None:
+        raise RepositoryPolicyNotFound(name, registry.account)
+    return found.policy
+
+
+async def delete_policy(deps: Deps, registry: RegistryRef, name: RepositoryName) -> str:
+    """The text of the policy that is gone now. Raises RepositoryNotFound, RepositoryPolicyNotFound."""
+
+    def unit(tx: Tx) -> str:
+        found = require(tx, registry, name)
+        if found.policy is None:
+            raise RepositoryPolicyNotFound(name, registry.account)
+        _store(tx, found, policy=None)
+        return found.policy
+
+    return await deps.db.write(unit)
+
+
+# --- account settings -------------------------------------------------------------------------------------------------
+
+
+async def setting(deps: Deps, registry: RegistryRef, name: str) -> str:
+    """The value of an account setting, its default where none was put. Raises InvalidParameter."""
+    allowed = _allowed(name)
+    found = await deps.db.point(lambda tx: rows.settings_of(tx, registry))
+    return found.get(name, allowed[0])
+
+
+async def put_setting(deps: Deps, registry: RegistryRef, name: str, value: str) -> None:
+    """Raises InvalidParameter for an unknown name or value."""
+    allowed = _allowed(name)
+    if value not in allowed:
+        raise InvalidParameter(
+            f"Invalid parameter at 'value' failed to satisfy constraint: "
+            f"'Member must satisfy enum value set: [{', '.join(allowed)}]'",
+            field="value",
+        )
+    await deps.db.write(lambda tx: rows.put_setting(tx, registry, name, value))
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+async def _change(deps: Deps, registry: RegistryRef, name: RepositoryName, **changes: object) -> Repository:
+    return await deps.db.write(lambda tx: _store(tx, require(tx, registry, name), **changes))
+
+
+def _store(tx: Tx, repository: Repository, **changes: object) -> Repository:
+    changed = dataclasses.replace(repository, **changes)  # type: ignore[arg-type] # names are this module's own
+    rows.update(tx, changed)
+    return changed
+
+
+def _check_mutability(mutability: Mutability, wanted: Sequence[str]) -> None:
+    try:
+        filters.check_mutability(mutability, wanted)
+    except ValueError as error:
+        raise InvalidParameter(
+            f"Invalid parameter at 'imageTagMutabilityExclusionFilters' failed to satisfy constraint: '{error}'",
+            field="imageTagMutabilityExclusionFilters",
+        ) from None
+
+
+def _check_resource_tags(wanted: Mapping[str, str], arn: str) -> None:
+    if len(wanted) > MAX_RESOURCE_TAGS:
+        raise TooManyTags(arn)
+    for key, value in wanted.items():
+        if not 1 <= len(key) <= 128 or len(value) > 256:
+            raise InvalidTagParameter("A tag key has 1 to 128 characters and its value at most 256")
+        if key.lower().startswith("aws:"):
+            raise InvalidTagParameter("Tag keys that begin with aws: are reserved")
+
+
+def _allowed(name: str) -> tuple[str, ...]:
+    try:
+        return SETTINGS[name]
+    except KeyError:
+        raise InvalidParameter(
+            f"Invalid parameter at 'name' failed to satisfy constraint: "
+            f"'Member must satisfy enum value set: [{', '.join(SETTINGS)}]'",
+            field="name",
+        ) from None

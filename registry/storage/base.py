@@ -1,0 +1,117 @@
+"""The port to where bytes lie, and the set of stores, one for each region.
+
+Bytes are written once, at a key of their own that no other bytes ever had; which digest lies at which key is a row
+(`records/blobs.py`). So committing an upload is one insert, nothing is ever renamed, and deleting an old key cannot
+hit a new upload of the same digest.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+from registry.names import Region
+
+
+class UploadBusy(Exception):
+    """Another writer, perhaps in another process, has hold of the upload's bytes."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """Bytes on their way in. `state` is the store's own, plain JSON, kept in the upload's row."""
+
+    key: str
+    size: int
+    state: Mapping[str, object]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Bytes that are in. `identity` changes when the bytes are touched by anyone; None: the store cannot tell."""
+
+    key: str
+    size: int
+    identity: str | None
+
+
+class Hold(Protocol):
+    """One upload's bytes, held by this writer alone. Either `sink` or `append`, then `settle`."""
+
+    def sink(self, staged: Staged) -> int | None:
+        """A file descriptor to write to, at `staged.size`, with whatever lay behind it cut off; None: use `append`."""
+        ...
+
+    async def append(self, staged: Staged, chunks: AsyncIterable[bytes]) -> Staged:
+        """Write the chunks behind `staged.size`. What was written is durable only after `settle`."""
+        ...
+
+    async def settle(self, staged: Staged) -> None:
+        """Return when the first `staged.size` bytes would survive a power cut."""
+        ...
+
+    async def finish(self, staged: Staged) -> Stored:
+        """Close the bytes for good; they would survive a power cut under their key."""
+        ...
+
+
+class BlobStore(Protocol):
+    """A place for bytes. Every method may raise StorageUnavailable or StorageFull."""
+
+    store_id: str  # the identity written in the store itself
+
+    async def begin(self) -> Staged:
+        """A fresh key. Nothing is written yet."""
+        ...
+
+    def hold(self, staged: Staged) -> AbstractAsyncContextManager[Hold]:
+        """The right to write to the key. Raises UploadBusy at once when someone else has it.
+
+        What the upload's row says must be read again under the hold: whoever had it before may have moved it on.
+        """
+        ...
+
+    async def abort(self, staged: Staged) -> None:
+        """Forget bytes on their way in; absent is fine."""
+        ...
+
+    async def stat(self, key: str) -> Stored | None:
+        """Size and identity of the bytes as they are now; None when they are not there."""
+        ...
+
+    def read(self, key: str, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to but excluding `stop`. Raises FileNotFoundError when they are not there."""
+        ...
+
+    def path(self, key: str) -> Path | None:
+        """A local file that the kernel can send; None: not local."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove the bytes; absent is fine."""
+        ...
+
+    def keys(self, older_than: dt.datetime) -> AsyncIterator[str]:
+        """Every key with bytes last written before then, finished and abandoned alike."""
+        ...
+
+
+class Stores:
+    """The stores of an installation, opened when their region is first used."""
+
+    def __init__(self, open_store: Callable[[Region], BlobStore]) -> None:
+        self._open_store = open_store
+        self._stores: dict[Region, BlobStore] = {}
+
+    def of(self, region: Region) -> BlobStore:
+        """The store of a region. Raises StorageUnavailable, or StoreMismatch from a store that is not ours."""
+        store = self._stores.get(region)
+        if store is None:
+            store = self._stores[region] = self._open_store(region)
+        return store
+
+
+class StoreMismatch(Exception):
+    """The store is not the one that the database's rows speak of. The message says which, for the operator."""

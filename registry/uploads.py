@@ -1,0 +1,335 @@
+"""Uploads: begin, append, finish, cancel.
+
+An upload that came in by `/v2/` has no row before its first bytes: its id is a sealed token, so a POST costs no write,
+and POST + PUT costs one transaction. From the first PATCH on a row says how many bytes are safely in and what their
+digest is. Order, for every chunk: take hold of the bytes (one writer, over all processes), read the row, cut off what
+lies behind its size, write, fsync, move the row. A second writer never waits; it is told where the upload stands.
+
+Finishing verifies the digest, makes the bytes durable, and then, in one transaction, writes the blob's row, the
+repository's link and the upload's end (house law: bytes before rows).
+"""
+
+import contextlib
+import dataclasses
+import uuid
+from collections.abc import AsyncIterator
+from typing import Final
+
+import msgspec
+
+from registry import intake, layers
+from registry.auth.sealing import BadSeal
+from registry.context import Deps
+from registry.errors import InvalidLayer, LimitExceeded, RangeInvalid, RepositoryNotFound, UploadNotFound
+from registry.intake import Hash
+from registry.model import Blob, Repository, Upload
+from registry.names import Digest
+from registry.records import blobs as rows
+from registry.records import repositories as repository_rows
+from registry.records.engine import Tx
+from registry.storage.base import BlobStore, Hold, Staged, Stored, UploadBusy
+
+SMALLEST_PART: Final = 5 * 1024 * 1024  # bytes; ECR's minimum for all parts but the last
+
+
+class Ticket(msgspec.Struct, frozen=True, array_like=True):
+    """What an upload id says: which upload, of which repository, hashed how."""
+
+    id: str
+    repository_id: int
+    algorithm: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A finished upload. `existed`: the repository had the blob already."""
+
+    blob: Blob
+    existed: bool
+
+
+_tickets = msgspec.json.Decoder(Ticket)
+
+
+def begin(deps: Deps, repository: Repository, algorithm: str = "sha256") -> str:
+    """The id of a new upload: a UUID, which the specification asks for, and its seal. Nothing is written."""
+    ticket = Ticket(str(uuid.uuid4()), repository.id, algorithm)
+    return f"{ticket.id}.{deps.sealer.seal('upload', msgspec.json.encode(ticket))}"
+
+
+def open_ticket(deps: Deps, repository: Repository, text: str) -> Ticket:
+    """The ticket in an upload id of `/v2/`. Raises UploadNotFound for one of another repository, or of nobody's."""
+    upload_id, _, sealed = text.partition(".")
+    try:
+        ticket = _tickets.decode(deps.sealer.open("upload", sealed))
+    except (BadSeal, msgspec.MsgspecError):
+        raise _unknown(repository, text) from None
+    if ticket.id != upload_id or ticket.repository_id != repository.id:
+        raise _unknown(repository, text)
+    return ticket
+
+
+async def begin_row(deps: Deps, repository: Repository, upload_id: str) -> None:
+    """Begin an upload whose id is not a ticket, for the AWS API, which wants a UUID. Raises LimitExceeded."""
+    staged = await _store(deps, repository).begin()
+    await deps.db.write(lambda tx: _insert(tx, deps, _new_row(deps, Ticket(upload_id, repository.id, "sha256"), staged)))
+
+
+async def status(deps: Deps, repository: Repository, ticket: Ticket) -> Upload | None:
+    """The upload's row; None before its first bytes. Raises UploadNotFound where it is over."""
+    return await deps.db.point(lambda tx: _open_row(tx, repository, ticket))
+
+
+async def row_of(deps: Deps, repository: Repository, upload_id: str) -> Upload:
+    """The row of an upload that has one. Raises UploadNotFound."""
+    found = await status(deps, repository, Ticket(upload_id, repository.id, "sha256"))
+    if found is None:
+        raise _unknown(repository, upload_id)
+    return found
+
+
+async def append(
+    deps: Deps, repository: Repository, ticket: Ticket, chunks: AsyncIterator[bytes], *, start: int | None
+) -> Upload:
+    """Add bytes at the end; the row as it is then. `start`: where the client believes the end is.
+
+    Raises RangeInvalid with the true size, UploadNotFound, TooLarge, LimitExceeded. A body that was cut keeps what
+    came of it, and then raises BodyCut.
+    """
+    async with _held(deps, repository, ticket, start) as (hold, row):
+        received = await _receive(deps, repository, hold, row, ticket.algorithm, chunks)
+        await hold.settle(received.staged)
+        new = dataclasses.replace(
+            row,
+            size=received.staged.size,
+            state=received.staged.state,
+            digest=Digest(f"{row.algorithm}:{received.state.hexdigest()}"),
+            parts=row.parts + 1,
+            small_part=row.small_part or received.staged.size - row.size < SMALLEST_PART,
+            updated_at=deps.clock.now(),
+        )
+        await deps.db.write(lambda tx: _move(tx, deps, repository, row, new))
+        deps.hashes.drop(row.id, row.size)
+        deps.hashes.put(row.id, new.size, received.state)
+        if received.cut is not None:
+            raise received.cut
+        return new
+
+
+async def finish(
+    deps: Deps,
+    repository: Repository,
+    ticket: Ticket,
+    digest: Digest,
+    chunks: AsyncIterator[bytes] | None = None,
+    *,
+    start: int | None = None,
+) -> Finished:
+    """Add the last bytes, if any, and make a blob of the upload.
+
+    Raises InvalidLayer for other bytes than the digest's (the upload is over then), and as `append`.
+    """
+    async with _held(deps, repository, ticket, start) as (hold, row):
+        staged = Staged(key=row.key, size=row.size, state=row.state)
+        algorithm = digest.algorithm if row.size == 0 else row.algorithm
+        found = row.digest
+        if chunks is not None:
+            received = await _receive(deps, repository, hold, row, algorithm, chunks)
+            if received.cut is not None:
+                raise received.cut
+            staged, found = received.staged, Digest(f"{algorithm}:{received.state.hexdigest()}")
+        if staged.size == 0 and await _is_retry(deps, repository, digest):
+            return Finished(blob=await layers.stat(deps, repository, digest), existed=True)
+        if found is None or found.algorithm != digest.algorithm:
+            await hold.settle(staged)
+            found = await _hash_again(_store(deps, repository), staged, digest.algorithm)
+        if found != digest:
+            await _abandon(deps, repository, row)
+            raise InvalidLayer(digest, found)
+        return await _commit(deps, repository, row, digest, await hold.finish(staged))
+
+
+async def cancel(deps: Deps, repository: Repository, ticket: Ticket) -> None:
+    """End the upload and forget its bytes. Raises UploadNotFound."""
+    row = await status(deps, repository, ticket)
+    store = _store(deps, repository)
+    now = deps.clock.now()
+    if row is None:
+        # The ticket stays readable for as long as it exists, so its end must be written down.
+        tombstone = _new_row(deps, ticket, await store.begin())
+        closed = await deps.db.write(lambda tx: rows.insert_upload(tx, tombstone, status="cancelled"))
+    else:
+        closed = await deps.db.write(lambda tx: rows.close_upload(tx, row.id, "cancelled", now))
+        await store.abort(Staged(key=row.key, size=row.size, state=row.state))
+    if not closed:
+        raise _unknown(repository, ticket.id)
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Received:
+    staged: Staged
+    state: Hash
+    cut: intake.BodyCut | None
+
+
+@contextlib.asynccontextmanager
+async def _held(
+    deps: Deps, repository: Repository, ticket: Ticket, start: int | None
+) -> AsyncIterator[tuple[Hold, Upload]]:
+    """Hold of the upload's bytes, and its row as it is under that hold; a fresh row where none is written yet.
+
+    Raises RangeInvalid with the true size when the client is elsewhere or another writer is at work.
+    """
+    row, store = await status(deps, repository, ticket), _store(deps, repository)
+    fresh = row is None
+    row = row or _new_row(deps, ticket, await store.begin())
+    staged = Staged(key=row.key, size=row.size, state=row.state)
+    if start is not None and start != row.size:
+        raise RangeInvalid(row.size)
+    try:
+        async with store.hold(staged) as hold:
+            if not fresh:
+                now = await status(deps, repository, ticket)
+                if now is None or now.size != row.size:
+                    raise RangeInvalid(row.size if now is None else now.size)
+            yield hold, row
+    except UploadBusy:
+        raise RangeInvalid(row.size) from None
+    except BaseException:
+        # Without a row nobody will find these bytes again. A row that was just written keeps them.
+        if fresh and await deps.db.point(lambda tx: rows.upload(tx, row.id)) is None:
+            with contextlib.suppress(Exception):
+                await store.abort(staged)
+        raise
+
+
+async def _receive(
+    deps: Deps, repository: Repository, hold: Hold, row: Upload, algorithm: str, chunks: AsyncIterator[bytes]
+) -> _Received:
+    staged = Staged(key=row.key, size=row.size, state=row.state)
+    state = await _hash_so_far(deps, repository, row, algorithm)
+    limit = deps.settings.limits.layer_bytes - row.size
+    fd = hold.sink(staged)
+    if fd is None:
+        staged = await hold.append(staged, intake.hashed(chunks, state, limit=limit))
+        return _Received(staged=staged, state=state, cut=None)
+    size, cut = await intake.receive(chunks, fd, state, limit=limit)
+    return _Received(staged=dataclasses.replace(staged, size=staged.size + size), state=state, cut=cut)
+
+
+async def _hash_so_far(deps: Deps, repository: Repository, row: Upload, algorithm: str) -> Hash:
+    if row.size == 0:
+        return intake.new_hash(algorithm)
+    known = deps.hashes.get(row.id, row.size)
+    if known is not None:
+        return known
+    state = intake.new_hash(row.algorithm)
+    async for piece in _store(deps, repository).read(row.key, 0, row.size):
+        state.update(piece)
+    return state
+
+
+async def _hash_again(store: BlobStore, staged: Staged, algorithm: str) -> Digest:
+    """The digest of bytes that are in, by another algorithm than they were received with."""
+    state = intake.new_hash(algorithm)
+    async for piece in store.read(staged.key, 0, staged.size):
+        state.update(piece)
+    return Digest(f"{algorithm}:{state.hexdigest()}")
+
+
+async def _is_retry(deps: Deps, repository: Repository, digest: Digest) -> bool:
+    """Whether an empty finish asks for a blob that is there: its first answer may have been lost on the way."""
+    if digest == Digest.of(b"", digest.algorithm):
+        return False
+    return await deps.db.point(lambda tx: bool(rows.held(tx, repository.id, [digest])))
+
+
+async def _commit(deps: Deps, repository: Repository, row: Upload, digest: Digest, stored: Stored) -> Finished:
+    store = _store(deps, repository)
+    known = await deps.db.point(lambda tx: rows.find(tx, store.store_id, digest))
+    sound = known is not None and not known.damaged and await layers.is_healthy(deps, store, known)
+    replaces = known.key if known is not None and not sound else None
+    now = deps.clock.now()
+
+    def unit(tx: Tx) -> tuple[Finished, str | None]:
+        if repository_rows.by_id(tx, repository.id) is None:
+            raise RepositoryNotFound(repository.name, repository.registry.account)
+        rows.close_upload(tx, row.id, "finished", now)
+        blob, spare = rows.put(
+            tx,
+            store_id=store.store_id,
+            digest=digest,
+            size=stored.size,
+            key=stored.key,
+            identity=stored.identity,
+            replaces=replaces,
+            now=now,
+        )
+        return Finished(blob=blob, existed=not rows.link(tx, repository.id, blob, now)), spare
+
+    finished, spare = await deps.db.write(unit)
+    deps.hashes.drop(row.id, row.size)
+    if spare is not None:
+        await store.delete(spare)
+    return finished
+
+
+async def _abandon(deps: Deps, repository: Repository, row: Upload) -> None:
+    now = deps.clock.now()
+    await deps.db.write(lambda tx: rows.close_upload(tx, row.id, "cancelled", now))
+    await _store(deps, repository).abort(Staged(key=row.key, size=row.size, state=row.state))
+
+
+def _open_row(tx: Tx, repository: Repository, ticket: Ticket) -> Upload | None:
+    found = rows.upload(tx, ticket.id)
+    if found is None:
+        return None
+    row, state = found
+    if row.repository_id != repository.id or state != "open":
+        raise _unknown(repository, ticket.id)
+    return row
+
+
+def _move(tx: Tx, deps: Deps, repository: Repository, seen: Upload, new: Upload) -> None:
+    if seen.parts == 0 and rows.upload(tx, new.id) is None:
+        if repository_rows.by_id(tx, repository.id) is None:
+            raise RepositoryNotFound(repository.name, repository.registry.account)
+        _insert(tx, deps, new)
+    elif not rows.move_upload(tx, new, seen=seen.size):
+        found = rows.upload(tx, new.id)
+        if found is None or found[1] != "open":
+            raise _unknown(repository, new.id)
+        raise RangeInvalid(found[0].size)
+
+
+def _insert(tx: Tx, deps: Deps, new: Upload) -> None:
+    limit = deps.settings.limits.open_uploads
+    if rows.count_open_uploads(tx, new.repository_id) >= limit:
+        raise LimitExceeded(f"The repository has {limit} unfinished uploads; finish or cancel some")
+    rows.insert_upload(tx, new)
+
+
+def _new_row(deps: Deps, ticket: Ticket, staged: Staged) -> Upload:
+    return Upload(
+        id=ticket.id,
+        repository_id=ticket.repository_id,
+        key=staged.key,
+        size=0,
+        digest=None,
+        algorithm=ticket.algorithm,
+        parts=0,
+        small_part=False,
+        state=staged.state,
+        updated_at=deps.clock.now(),
+    )
+
+
+def _store(deps: Deps, repository: Repository) -> BlobStore:
+    return deps.stores.of(repository.registry.region)
+
+
+def _unknown(repository: Repository, upload_id: str) -> UploadNotFound:
+    return UploadNotFound(upload_id, repository.name, repository.registry.account)
