@@ -1,0 +1,4 @@
+"""The composition root: configuration, wiring, the server process and the command line.
+
+Knows every room; no room knows it.
+"""

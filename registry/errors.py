@@ -37,8 +37,10 @@ class NotFound(LongshoreError):
 class RepositoryNotFound(NotFound):
     """The repository does not exist in the registry that was asked."""
 
-    def __init__(self, name: str, account: str) -> None:
-        super().__init__(f"The repository with name '{name}' does not exist in the registry with id '{account}'")
+    def __init__(self, name: str, account: str, hint: str = "") -> None:
+        """`hint`: a further sentence, what to do about it."""
+        sentence = f"The repository with name '{name}' does not exist in the registry with id '{account}'"
+        super().__init__(f"{sentence}. {hint}" if hint else sentence)
         self.name, self.account = name, account
 
 

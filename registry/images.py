@@ -82,7 +82,7 @@ async def put(
     found = Digest.of(body, digest.algorithm if digest else "sha256")
     if digest is not None and digest != found:
         raise ImageDigestDoesNotMatch(digest, found)
-    sparse = deps.settings.registry.accept_sparse_indexes
+    sparse = deps.settings.registry.accept_sparse
     now = deps.clock.now()
 
     def unit(tx: Tx) -> Pushed:
@@ -236,7 +236,7 @@ def _complete(tx: Tx, repository: Repository, parsed: Manifest, *, sparse: bool)
     """The image's size, once it is sure that all it references is here."""
     held = blob_rows.held(tx, repository.id, parsed.blobs)
     missing = [digest for digest in parsed.blobs if digest not in held]
-    if missing:
+    if missing and not sparse:
         raise LayersNotFound(repository.name, repository.registry.account, list(missing))
     children = rows.sizes(tx, repository.id, parsed.child_digests)
     absent = [digest for digest in parsed.child_digests if digest not in children]
@@ -249,7 +249,9 @@ def _insert(tx: Tx, image: Image, body: bytes, parsed: Manifest) -> Image:
     return rows.insert(tx, image, body, parsed.blobs, parsed.child_digests)
 
 
-def _image(repository: Repository, digest: Digest, parsed: Manifest, size: int, body_size: int, now: dt.datetime) -> Image:
+def _image(
+    repository: Repository, digest: Digest, parsed: Manifest, size: int, body_size: int, now: dt.datetime
+) -> Image:
     return Image(
         id=0,
         repository_id=repository.id,

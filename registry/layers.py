@@ -9,6 +9,7 @@ or missing is marked, is "unknown" from then on, and the next push of it puts go
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import logging
 import os
@@ -72,27 +73,16 @@ async def open_blob(deps: Deps, repository: Repository, digest: Digest, *, whole
     return Opened(blob=blob, file=open(path, "rb", buffering=0) if path else None)  # noqa: SIM115, ASYNC230
 
 
-async def mount(
-    deps: Deps, repository: Repository, digest: Digest, sources: Sequence[Repository]
-) -> Blob | None:
+async def mount(deps: Deps, repository: Repository, digest: Digest, sources: Sequence[Repository]) -> Blob | None:
     """Let the repository hand out a blob that one of `sources` holds; None where none does, or its bytes are bad.
 
     Sources must lie in the same region: bytes do not move.
     """
     for source in sources:
-        blob = await deps.db.point(lambda tx, source=source: rows.linked(tx, source.id, digest))
-        if blob is None or blob.damaged or not await _is_sound(deps, source, blob):
+        blob = await _linked_or_none(deps, source, digest)
+        if blob is None or not await _is_sound(deps, source, blob):
             continue
-        now = deps.clock.now()
-
-        def unit(tx: Tx, source: Repository = source) -> Blob | None:
-            found = rows.linked(tx, source.id, digest)  # again: it may be gone by now
-            if found is None or found.damaged or repository_rows.by_id(tx, repository.id) is None:
-                return None
-            rows.link(tx, repository.id, found, now)
-            return found
-
-        linked = await deps.db.write(unit)
+        linked = await deps.db.write(functools.partial(_link_from, deps, source, repository, digest))
         if linked is not None:
             return linked
     return None
@@ -148,10 +138,23 @@ async def is_healthy(deps: Deps, store: BlobStore, blob: Blob) -> bool:
 
 
 async def _linked(deps: Deps, repository: Repository, digest: Digest) -> Blob:
-    blob = await deps.db.point(lambda tx: rows.linked(tx, repository.id, digest))
-    if blob is None or blob.damaged:
+    blob = await _linked_or_none(deps, repository, digest)
+    if blob is None:
         raise _missing(repository, digest)
     return blob
+
+
+async def _linked_or_none(deps: Deps, repository: Repository, digest: Digest) -> Blob | None:
+    blob = await deps.db.point(lambda tx: rows.linked(tx, repository.id, digest))
+    return None if blob is None or blob.damaged else blob
+
+
+def _link_from(deps: Deps, source: Repository, target: Repository, digest: Digest, tx: Tx) -> Blob | None:
+    found = rows.linked(tx, source.id, digest)  # again, inside the transaction: it may be gone by now
+    if found is None or found.damaged or repository_rows.by_id(tx, target.id) is None:
+        return None
+    rows.link(tx, target.id, found, deps.clock.now())
+    return found
 
 
 async def _is_sound(deps: Deps, repository: Repository, blob: Blob) -> bool:

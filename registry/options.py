@@ -34,11 +34,11 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     create_on_push: Annotated[bool, Meta(description="Create a missing repository when something is pushed to it.")] = (
         False
     )
-    accept_sparse_indexes: Annotated[
+    accept_sparse: Annotated[
         bool,
         Meta(
-            description="Accept an index whose child manifests are not all in the repository. ECR, and the default, "
-            "refuse it."
+            description="Accept manifests that reference blobs or manifests which are not in the repository. ECR, "
+            "and the default, refuse them."
         ),
     ] = False
 
@@ -78,6 +78,7 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one request or one client may take."""
 
+    manifest_seconds: Annotated[int, Meta(ge=1, description="Longest time for the whole body of a manifest.")] = 60
     layer_bytes: Annotated[int, Meta(ge=1, description="Largest blob.")] = 52_000 * MIB
     body_floor_seconds: Annotated[
         int, Meta(ge=1, description="A body that brings less than 1 KiB a second over this time is cut off.")

@@ -145,7 +145,7 @@ async def remove_resource_tags(
 async def set_policy(deps: Deps, registry: RegistryRef, name: RepositoryName, text: str) -> Repository:
     """Keep a repository policy, as it was put. Raises InvalidParameter for one that is not a policy."""
     try:
-        documents.parse_repository_policy(text)
+        documents.parse_resource_policy(text)
     except documents.PolicyInvalid as error:
         raise InvalidParameter(
             f"Invalid parameter at 'PolicyText' failed to satisfy constraint: "
@@ -213,12 +213,9 @@ def _store(tx: Tx, repository: Repository, **changes: object) -> Repository:
 
 def _check_mutability(mutability: Mutability, wanted: Sequence[str]) -> None:
     try:
-        filters.check_mutability(mutability, wanted)
+        filters.check_mutability(mutability, wanted or None)
     except ValueError as error:
-        raise InvalidParameter(
-            f"Invalid parameter at 'imageTagMutabilityExclusionFilters' failed to satisfy constraint: '{error}'",
-            field="imageTagMutabilityExclusionFilters",
-        ) from None
+        raise InvalidParameter(str(error), field="imageTagMutabilityExclusionFilters") from None
 
 
 def _check_resource_tags(wanted: Mapping[str, str], arn: str) -> None:

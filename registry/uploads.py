@@ -72,7 +72,9 @@ def open_ticket(deps: Deps, repository: Repository, text: str) -> Ticket:
 async def begin_row(deps: Deps, repository: Repository, upload_id: str) -> None:
     """Begin an upload whose id is not a ticket, for the AWS API, which wants a UUID. Raises LimitExceeded."""
     staged = await _store(deps, repository).begin()
-    await deps.db.write(lambda tx: _insert(tx, deps, _new_row(deps, Ticket(upload_id, repository.id, "sha256"), staged)))
+    await deps.db.write(
+        lambda tx: _insert(tx, deps, _new_row(deps, Ticket(upload_id, repository.id, "sha256"), staged))
+    )
 
 
 async def status(deps: Deps, repository: Repository, ticket: Ticket) -> Upload | None:

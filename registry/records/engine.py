@@ -45,19 +45,16 @@ _ANSWER_SECONDS = 15
 
 @dataclasses.dataclass(slots=True)
 class _Job:
+    """A unit on its way. Its outcome reaches the future only after the commit."""
+
     unit: Unit[Any]
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any]
+    future: concurrent.futures.Future[Any]
     outcome: Any = None
     error: BaseException | None = None
 
     def deliver(self) -> None:
-        # A closed loop means that nobody waits any more: the server is going down.
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self._set)
-
-    def _set(self) -> None:
-        if self.future.done():
+        # A waiter that gave up has cancelled its future; the commit stands all the same.
+        if not self.future.set_running_or_notify_cancel():
             return
         if self.error is not None:
             self.future.set_exception(self.error)
@@ -88,10 +85,9 @@ class Database:
         Raises what the unit raises; DatabaseUnavailable when a foreign lock held it off, StorageFull when there was no
         room. After DatabaseUnavailable the outcome is unknown: the caller may only say "try again".
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Job(unit, loop, future))
-        return await _in_time(future)
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self._queue.put(_Job(unit, future))
+        return await _in_time(asyncio.wrap_future(future))
 
     async def read(self, unit: Unit[T]) -> T:
         """Run `unit` on a consistent snapshot in a reader thread."""
@@ -111,12 +107,13 @@ class Database:
                 transaction.rollback()
 
     def write_here(self, unit: Unit[T]) -> T:
-        """`write` for callers without an event loop, such as start-up and commands. Never call it from a coroutine."""
-
-        async def run() -> T:
-            return await self.write(unit)
-
-        return asyncio.run(run())
+        """`write` for callers without an event loop, such as start-up and commands: it waits."""
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self._queue.put(_Job(unit, future))
+        try:
+            return future.result(_ANSWER_SECONDS)
+        except TimeoutError:
+            raise DatabaseUnavailable from None
 
     def close(self) -> None:
         """Finish what is queued and close every connection. The database must not be used afterwards."""

@@ -53,8 +53,12 @@ def store_of(tx: Tx, region: str) -> str | None:
     return tx.execute(sa.select(stores.c.store_id).where(stores.c.region == region)).scalar_one_or_none()
 
 
-def set_store(tx: Tx, region: str, store_id: str) -> None:
-    tx.execute(sa.insert(stores).values(region=region, store_id=store_id))
+def adopt_store(tx: Tx, region: str, store_id: str) -> str:
+    """Note the identity of a region's store, unless one is known; the identity that is known now."""
+    known = store_of(tx, region)
+    if known is None:
+        tx.execute(sa.insert(stores).values(region=region, store_id=store_id))
+    return known or store_id
 
 
 _BY_ID: sa.Select[Any] = sa.select(access_keys).where(_k.id == sa.bindparam("id"))

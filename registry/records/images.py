@@ -25,9 +25,7 @@ def find(tx: Tx, repository_id: int, digest: Digest) -> Image | None:
 
 def tagged(tx: Tx, repository_id: int, tag: Tag) -> Image | None:
     row = tx.execute(
-        sa.select(*_META)
-        .join(tags, _t.manifest_id == _i.id)
-        .where(_t.repository_id == repository_id, _t.name == tag)
+        sa.select(*_META).join(tags, _t.manifest_id == _i.id).where(_t.repository_id == repository_id, _t.name == tag)
     ).one_or_none()
     return None if row is None else _image(row)
 
@@ -170,9 +168,7 @@ def referrers(
     tx: Tx, repository_id: int, subject: Digest, *, after: str, limit: int, artifact_types: Sequence[str] = ()
 ) -> list[Image]:
     """Images whose subject is this digest, by digest; of these artifact types only, where any are given."""
-    statement = sa.select(*_META).where(
-        _i.repository_id == repository_id, _i.subject == subject, _i.digest > after
-    )
+    statement = sa.select(*_META).where(_i.repository_id == repository_id, _i.subject == subject, _i.digest > after)
     if artifact_types:
         statement = statement.where(_i.artifact_type.in_(artifact_types))
     return [_image(row) for row in tx.execute(statement.order_by(_i.digest).limit(limit))]

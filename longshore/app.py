@@ -1,0 +1,165 @@
+"""One request through the process: name it, find its door, answer, count and log.
+
+/livez /readyz /healthz      is it alive, can it work
+/metrics                     counters, for loopback or a token
+/v2/...  /token              the OCI door
+POST /                       the AWS doors: ECR, STS
+"""
+
+import dataclasses
+import hmac
+import ipaddress
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+import registry.ecr
+import registry.sts
+from longshore import observe
+from longshore.config import Config
+from registry.aws import door as aws
+from registry.context import Deps
+from registry.errors import LongshoreError
+from registry.names import Region
+from registry.v2 import login, routes
+from registry.v2.errors import answer_of, response
+
+DOORS: Final = (registry.ecr, registry.sts)  # importing them has put their operations on the AWS door's table
+
+_log = structlog.get_logger("longshore.request")
+_QUIET: Final = ("health", "metrics")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """What answers requests."""
+
+    config: Config
+    deps: Deps
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The whole life of a request, in order."""
+        started = time.monotonic()
+        request = self._as_the_client_sent_it(request)
+        request_id = _new_id()
+        name, door = self._door(request)
+        with observe.IN_FLIGHT.track_inprogress():
+            try:
+                answer = await door(request, request_id)
+            except ConnectionError:
+                raise  # nobody is left to be told
+            except LongshoreError as error:
+                answer = response(error)
+            except Exception:
+                _log.exception("request failed", request_id=request_id, path=request.raw_path[:256])
+                if request.writer.output_size:
+                    raise ConnectionResetError("the answer cannot be finished") from None
+                answer = response(RuntimeError())
+        if not answer.prepared:
+            answer.headers["x-amzn-RequestId"] = request_id
+        self._note(request, request_id, name, answer.status, time.monotonic() - started)
+        return answer
+
+    def _door(self, request: web.BaseRequest) -> "tuple[str, Door]":
+        path = request.raw_path.partition("?")[0]
+        if path.startswith("/v2/") or path in ("/v2", login.TOKEN_PATH):
+            return "v2", lambda request, request_id: routes.handle(self.deps, request, request_id)
+        if path in _HEALTH:
+            return "health", self._health
+        if path == "/metrics":
+            return "metrics", self._metrics
+        if path == "/":
+            if request.method == "POST":
+                return "aws", lambda request, request_id: aws.handle(self.deps, request, request_id)
+            return "other", _front
+        return "other", _nothing
+
+    def _as_the_client_sent_it(self, request: web.BaseRequest) -> web.BaseRequest:
+        """With the client's address and scheme, where a proxy that the operator trusts tells them."""
+        proxies = self.config.http.trusted_proxies
+        if not proxies or not _is_in(request.remote, proxies):
+            return request
+        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+        # The right-most hop that is no proxy of ours: what stands left of it anyone may have written.
+        client = next((hop for hop in reversed(hops) if not _is_in(hop, proxies)), request.remote)
+        scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
+        return request.clone(remote=client, scheme=scheme if scheme in ("http", "https") else request.scheme)
+
+    async def _health(self, request: web.BaseRequest, _request_id: str) -> web.StreamResponse:
+        """`/livez`: the process answers. `/readyz`, `/healthz`: rows and bytes can be reached too."""
+        if request.raw_path.partition("?")[0] != "/livez":
+            region = Region(self.config.registry.region)
+            await self.deps.db.read(lambda tx: tx.exec_driver_sql("SELECT 1").scalar())
+            await self.deps.stores.of(region).stat("00" * 16)
+        return web.json_response({"status": "ok"})
+
+    async def _metrics(self, request: web.BaseRequest, _request_id: str) -> web.StreamResponse:
+        token = self.config.metrics.token
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        local = _is_loopback(request.remote) and "X-Forwarded-For" not in request.headers
+        if not local and not (token and hmac.compare_digest(token.encode(), given.encode())):
+            return answer_of("DENIED", 403, "metrics are for loopback, or for who has metrics.token")
+        return observe.metrics_page()
+
+    def _note(self, request: web.BaseRequest, request_id: str, door: str, status: int, seconds: float) -> None:
+        observe.REQUESTS.labels(door, _method(request.method), str(status)).inc()
+        observe.SECONDS.labels(door).observe(seconds)
+        wanted = self.config.log.access
+        plain = request.method in ("GET", "HEAD") and (status < 400 or status == 404)
+        if wanted == "off" or door in _QUIET or (wanted == "errors" and (plain or status == 401)):
+            return
+        principal = request.get("principal")
+        _log.info(
+            "request",
+            request_id=request_id,
+            method=request.method[:16],
+            path=request.raw_path[:512],
+            operation=request.headers.get("X-Amz-Target", "")[:128] or None,
+            status=status,
+            principal=principal.arn if principal is not None else None,
+            source=request.remote,
+            user_agent=request.headers.get("User-Agent", "")[:256],
+            seconds=round(seconds, 4),
+        )
+
+
+Door = Callable[[web.BaseRequest, str], Awaitable[web.StreamResponse]]
+_HEALTH: Final = frozenset({"/livez", "/readyz", "/healthz"})
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+
+
+async def _front(_request: web.BaseRequest, _request_id: str) -> web.StreamResponse:
+    text = "Longshore, a container registry. Images: /v2/   AWS API: POST /   Health: /readyz   Metrics: /metrics\n"
+    return web.Response(text=text)
+
+
+async def _nothing(_request: web.BaseRequest, _request_id: str) -> web.StreamResponse:
+    return answer_of("UNSUPPORTED", 404, "nothing answers at this path")
+
+
+def _new_id() -> str:
+    """A random UUID (version 4), made without the uuid module's cost."""
+    raw = bytearray(os.urandom(16))
+    raw[6], raw[8] = raw[6] & 0x0F | 0x40, raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _method(method: str) -> str:
+    return method if method in _METHODS else "other"
+
+
+def _is_in(address: str | None, networks: tuple[str, ...]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return False
+    return any(parsed in ipaddress.ip_network(network, strict=False) for network in networks)
+
+
+def _is_loopback(address: str | None) -> bool:
+    return _is_in(address, ("127.0.0.0/8", "::1/128"))

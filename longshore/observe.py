@@ -1,0 +1,82 @@
+"""What operators see: structured logs, and counters at the doors.
+
+A request that reads and succeeds is counted and, by default, not logged; changes, denials and failures always are.
+Lines are written by one thread of their own, so a slow or full log disk holds nobody up (a full one loses lines, not
+requests). Every line is one JSON object or one console line; control characters in what clients sent are escaped.
+"""
+
+import logging
+import logging.handlers
+import os
+import queue
+import sys
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from longshore.config import Log
+
+MULTIPROCESS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
+_BUCKETS: Final = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60)
+
+REQUESTS = Counter("longshore_requests_total", "Requests answered.", ["door", "method", "status"])
+SECONDS = Histogram("longshore_request_seconds", "Time to answer.", ["door"], buckets=_BUCKETS)
+IN_FLIGHT = Gauge("longshore_requests_in_flight", "Requests being answered.", multiprocess_mode="livesum")
+REFUSED = Counter("longshore_connections_refused_total", "Connections closed for being too many.", ["why"])
+
+
+def set_up_logs(settings: Log) -> logging.handlers.QueueListener:
+    """Send structlog's and the standard library's lines to one place; call `stop` on the result at the end."""
+    as_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,  # here, while there is an exception to format: lines are written elsewhere
+    ]
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            renderer,
+        ],
+    )
+    sink: logging.Handler = logging.FileHandler(settings.file) if settings.file else logging.StreamHandler(sys.stderr)
+    sink.setFormatter(formatter)
+    lines: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    listener = logging.handlers.QueueListener(lines, sink)
+    root = logging.getLogger()
+    root.handlers[:] = [_Handover(lines)]
+    root.setLevel(settings.level.upper())
+    logging.raiseExceptions = False  # a log disk that is full must not fill stderr in turn
+    logging.getLogger("alembic").setLevel("WARNING")
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.level.upper())),
+        cache_logger_on_first_use=True,
+    )
+    listener.start()
+    return listener
+
+
+class _Handover(logging.handlers.QueueHandler):
+    """Passes records on as they are: structlog's event is a dict, which the base class would turn into text."""
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        return record
+
+
+def metrics_page() -> web.Response:
+    """All processes' counters in Prometheus's text form."""
+    if os.environ.get(MULTIPROCESS_DIR):
+        collected = CollectorRegistry()
+        MultiProcessCollector(collected)  # type: ignore[no-untyped-call] # the library's own gap
+        body = generate_latest(collected)
+    else:
+        body = generate_latest()
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,0 +1,228 @@
+"""Processes: bind, serve, drain, end.
+
+One worker: this process serves. Several: this process binds the socket, starts workers on the inherited descriptor,
+says "ready" when all have reported, puts a new one in the place of one that died (later each time it dies soon), and
+passes SIGTERM on. A worker ends when it is told to, and when its parent is gone.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from aiohttp import web
+
+from longshore import observe, wiring
+from longshore.app import App
+from longshore.config import Config
+from longshore.connections import Census, Server
+from longshore.wiring import CannotStart
+
+_log = logging.getLogger(__name__)
+
+_KEEPALIVE: Final = 35.0  # seconds; longer than clients pause between requests, shorter than R8's 45
+_READ_BUFFER: Final = 256 * 1024  # bytes of a body that may wait for its reader, for each connection
+_SOON: Final = 10.0  # seconds; a worker that dies sooner makes the next one wait
+_WORKER_FD: Final = "--inherit"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Inherited:
+    """Descriptors that a worker gets from its parent: the socket, where to report, and what ends with the parent."""
+
+    socket: int
+    report: int
+    parent: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Inherited":
+        found = [int(part) for part in text.split(",")]
+        return cls(socket=found[0], report=found[1], parent=found[2])
+
+    def __str__(self) -> str:
+        return f"{self.socket},{self.report},{self.parent}"
+
+
+def bind(config: Config) -> socket.socket:
+    """The listening socket. Raises CannotStart."""
+    host, port = config.http.host, config.http.port
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(found[0], socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(found[4])
+    except OSError as error:
+        raise CannotStart(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another by --port"
+        ) from None
+    listener.listen(1024)
+    return listener
+
+
+def listen_url(config: Config, listener: socket.socket) -> str:
+    """The URL of the listening socket; an address that means "every interface" becomes localhost."""
+    host, port = listener.getsockname()[:2]
+    shown = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104 # compared
+    return f"{'https' if config.http.tls_cert else 'http'}://{shown}:{port}"
+
+
+def run_single(config: Config, listener: socket.socket, announce: Callable[[], None]) -> None:
+    """Serve in this process until SIGTERM or SIGINT."""
+    asyncio.run(_serve(config, listener, announce, parent=None))
+
+
+def run_worker(config: Config, inherited: Inherited) -> None:
+    """Serve as one of several workers."""
+    listener = socket.socket(fileno=inherited.socket)
+
+    def report() -> None:
+        os.write(inherited.report, b".")
+        os.close(inherited.report)
+
+    asyncio.run(_serve(config, listener, report, parent=inherited.parent))
+
+
+def run_parent(config: Config, listener: socket.socket, command: Sequence[str], announce: Callable[[], None]) -> None:
+    """Keep `config.server.workers` workers running until SIGTERM or SIGINT. `command` starts one worker."""
+    counters = tempfile.mkdtemp(prefix="longshore-metrics-")
+    os.environ[observe.MULTIPROCESS_DIR] = counters
+    try:
+        _Parent(config, listener, command).run(announce)
+    finally:
+        shutil.rmtree(counters, ignore_errors=True)
+
+
+async def _serve(config: Config, listener: socket.socket, announce: Callable[[], None], *, parent: int | None) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if parent is not None:
+        loop.add_reader(parent, stop.set)  # readable only at its end: the parent never writes
+    deps = wiring.build(config, listen_url(config, listener))
+    # Nothing that aiohttp does by itself to a body is wanted: it would inflate what was sent compressed.
+    server = Server(
+        App(config=config, deps=deps),
+        census=Census(config.limits),
+        loop=loop,
+        keepalive_timeout=_KEEPALIVE,
+        auto_decompress=False,
+        read_bufsize=_READ_BUFFER,
+        lingering_time=2.0,
+        access_log=None,
+    )
+    runner = web.ServerRunner(server, shutdown_timeout=config.server.drain_seconds)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener, ssl_context=_tls(config)).start()
+        announce()
+        await stop.wait()
+        _log.info("draining: no new connections, requests in flight have %s s", config.server.drain_seconds)
+    finally:
+        await runner.cleanup()
+        if parent is not None:
+            loop.remove_reader(parent)
+        deps.db.close()
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    if not config.http.tls_cert:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(config.http.tls_cert, config.http.tls_key or None)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotStart(f"cannot use the TLS certificate {config.http.tls_cert}: {error.strerror or error}") from None
+    return context
+
+
+class _Parent:
+    """The process that keeps the workers."""
+
+    def __init__(self, config: Config, listener: socket.socket, command: Sequence[str]) -> None:
+        self._config, self._listener, self._command = config, listener, command
+        self._alive_read, self._alive_write = os.pipe()  # workers see the end of it when this process is gone
+        self._workers: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
+        self._stopping = False
+
+    def run(self, announce: Callable[[], None]) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        reports = [self._start() for _ in range(self._config.server.workers)]
+        ready = all([self._reported(report) for report in reports])
+        if ready and not self._stopping:
+            announce()
+        elif not self._stopping:
+            self._stop()
+            self._wait()
+            raise CannotStart("a worker could not start; its reason stands above")
+        self._watch()
+        self._wait()
+
+    def _start(self) -> int:
+        """Start a worker; the descriptor on which it will report."""
+        report_read, report_write = os.pipe()
+        inherited = Inherited(socket=self._listener.fileno(), report=report_write, parent=self._alive_read)
+        # The worker is in a group of its own turn of Ctrl-C: only this process handles it, and passes SIGTERM on.
+        worker = subprocess.Popen(
+            [*self._command, _WORKER_FD, str(inherited)],
+            pass_fds=(inherited.socket, inherited.report, inherited.parent),
+        )
+        os.close(report_write)
+        self._workers[worker.pid] = (worker, time.monotonic())
+        return report_read
+
+    @staticmethod
+    def _reported(report: int) -> bool:
+        with open(report, "rb", buffering=0) as pipe:
+            return pipe.read(1) == b"."
+
+    def _watch(self) -> None:
+        """Replace what dies, until it is time to stop."""
+        pause = 0.0
+        while not self._stopping:
+            try:
+                pid, _ = os.wait()
+            except ChildProcessError:
+                return
+            if self._stopping or pid not in self._workers:
+                continue
+            worker, born = self._workers.pop(pid)
+            worker.returncode = -1  # waited for here, not by subprocess
+            pause = min(max(pause * 2, 0.2), 10.0) if time.monotonic() - born < _SOON else 0.0
+            _log.error("worker %s died; starting another in %.1f s", pid, pause)
+            time.sleep(pause)
+            if not self._stopping:
+                os.close(self._start())
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+        for worker, _born in self._workers.values():
+            with contextlib.suppress(ProcessLookupError):
+                worker.terminate()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + self._config.server.drain_seconds + 10
+        for worker, _ in self._workers.values():
+            try:
+                worker.wait(max(deadline - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+
+
+def worker_command(arguments: Sequence[str]) -> list[str]:
+    """How this program is started again, as a worker."""
+    return [sys.executable, "-m", "longshore", *arguments]

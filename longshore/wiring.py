@@ -1,0 +1,250 @@
+"""Building the parts: the one place that names concrete stores and databases.
+
+`prepare` runs once per start, in the parent: it brings the database up to date, makes what a first start needs, and
+proves that the data can be used at all. `build` runs in every process that serves.
+"""
+
+import base64
+import dataclasses
+import datetime as dt
+import json
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from longshore.config import Config
+from registry.auth.authenticator import Authenticator
+from registry.auth.authorizer import Authorizer
+from registry.auth.principals import root
+from registry.auth.sealing import PURPOSES, BadSeal, Sealer
+from registry.context import Deps, SystemClock
+from registry.hosts import Hosts
+from registry.intake import RunningHashes
+from registry.model import AccessKey
+from registry.names import AccountId, Region, RegistryRef
+from registry.options import Settings
+from registry.records import identities, schema
+from registry.records.engine import Database
+from registry.storage.base import Stores, StoreMismatch
+from registry.storage.disk import DiskStore
+
+DATABASE, MASTER_KEY, ROOT_KEY = "longshore.db", "master.key", "root-key.json"
+_ROOT_VARIABLES = ("LONGSHORE_ROOT_ACCESS_KEY_ID", "LONGSHORE_ROOT_SECRET_ACCESS_KEY")
+
+
+class CannotStart(Exception):
+    """The data or the settings cannot be used. The message says what to do, in one line."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RootKey:
+    """The key of the default account's root user. `is_new`: made at this start, to be shown once."""
+
+    account: str
+    access_key_id: str
+    secret: str
+    file: Path | None  # where it is kept; None where the environment brings it
+    is_new: bool
+
+
+def prepare(config: Config, environment: Mapping[str, str], listen_url: str) -> RootKey:
+    """Make the data directory ready to serve. Raises CannotStart."""
+    data = _data_directory(config)
+    try:
+        db = Database(data / DATABASE)
+    except OSError as error:
+        raise CannotStart(f"cannot open the database below {data}: {error.strerror}") from error
+    try:
+        db.write_here(schema.upgrade)
+        sealer = _sealer(config, data, db)
+        key = _root_key(config, environment, data)
+        _keep_root_key(db, sealer, key)
+        _open_store(config, data, db, Region(config.registry.region))
+    except (schema.SchemaTooNew, StoreMismatch) as error:
+        raise CannotStart(str(error)) from error
+    finally:
+        db.close()
+    if key.file is not None:
+        _write_root_key(key, config.registry.public_url or listen_url)
+    return key
+
+
+def build(config: Config, listen_url: str) -> Deps:
+    """The parts of a process that serves, on data that `prepare` made ready. Close `deps.db` at the end."""
+    data = Path(config.server.data)
+    db = Database(data / DATABASE)
+    sealer = _sealer(config, data, db)
+    default = RegistryRef(AccountId(config.registry.account), Region(config.registry.region))
+    return Deps(
+        settings=Settings(registry=config.registry, auth=config.auth, storage=config.storage, limits=config.limits),
+        clock=SystemClock(),
+        db=db,
+        stores=Stores(lambda region: _open_store(config, data, db, region)),
+        sealer=sealer,
+        authenticator=Authenticator(db, sealer),
+        authorizer=Authorizer(),
+        hosts=Hosts(
+            default,
+            domain=config.registry.domain,
+            public_url=config.registry.public_url,
+            listen_url=listen_url,
+        ),
+        hashes=RunningHashes(),
+    )
+
+
+def _data_directory(config: Config) -> Path:
+    data = Path(config.server.data)
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (data / "blobs").mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise CannotStart(
+            f"cannot make the data directory {data}: {error.strerror}; choose another by --data"
+        ) from error
+    if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
+        raise CannotStart(f"the data directory {data} is not writable by this user")
+    return data
+
+
+def _open_store(config: Config, data: Path, db: Database, region: Region) -> DiskStore:
+    """The region's store, if it is the one that the rows speak of."""
+    known = db.read_here(lambda tx: identities.store_of(tx, region))
+    root_directory = data / "blobs" / region
+    if known is not None and not root_directory.exists():
+        raise StoreMismatch(f"the blobs of region {region} are missing: {root_directory} is not there")
+    store = DiskStore(root_directory, region)
+    if known is None:
+        known = db.write_here(lambda tx: identities.adopt_store(tx, region, store.store_id))
+    if known != store.store_id:
+        raise StoreMismatch(
+            f"{root_directory} is store {store.store_id}, but the database speaks of store {known}: "
+            "restore the two from one backup"
+        )
+    return store
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def _sealer(config: Config, data: Path, db: Database) -> Sealer:
+    """The installation's keys, unwrapped by the master key; made at the first start."""
+    master = config.secrets.master_key or _master_key_file(data / MASTER_KEY, fresh=not _has_keys(db))
+    wrapper = Sealer(dict.fromkeys(PURPOSES, _key_bytes(master)))
+    now = dt.datetime.now(dt.UTC)
+    if not _has_keys(db):
+        fresh = {purpose: wrapper.seal_bytes("secret", secrets.token_bytes(32)) for purpose in PURPOSES}
+        for purpose, wrapped in fresh.items():
+            db.write_here(lambda tx, p=purpose, w=wrapped: identities.add_installation_secret(tx, p, w, now))
+    wrapped_keys = db.read_here(identities.installation_secrets)
+    try:
+        return Sealer({purpose: wrapper.open_bytes("secret", wrapped_keys[purpose]) for purpose in PURPOSES})
+    except (BadSeal, KeyError):
+        raise CannotStart(
+            "the master key is not the one that this data was made with: set LONGSHORE_SECRETS__MASTER_KEY_FILE to it"
+        ) from None
+
+
+def _has_keys(db: Database) -> bool:
+    return len(db.read_here(identities.installation_secrets)) == len(PURPOSES)
+
+
+def _master_key_file(path: Path, *, fresh: bool) -> str:
+    try:
+        if fresh and not path.exists():
+            _write_private(path, secrets.token_hex(32) + "\n")
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        raise CannotStart(
+            f"{path} is missing: restore it from the backup, or set LONGSHORE_SECRETS__MASTER_KEY_FILE"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise CannotStart(f"cannot read the master key {path}: {error}") from None
+
+
+def _key_bytes(text: str) -> bytes:
+    try:
+        found = bytes.fromhex(text) if len(text) == 64 else base64.b64decode(text, validate=True)
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise CannotStart("the master key must be 32 bytes, as 64 hexadecimal digits or base64")
+    return found
+
+
+def _root_key(config: Config, environment: Mapping[str, str], data: Path) -> RootKey:
+    """From the environment, or the data directory, or made now."""
+    given = [environment.get(name, "") for name in _ROOT_VARIABLES]
+    account, file = config.registry.account, data / ROOT_KEY
+    if any(given):
+        if not all(given) or not 16 <= len(given[0]) <= 128 or len(given[1]) < 16 or not given[0].isalnum():
+            raise CannotStart(
+                f"{' and '.join(_ROOT_VARIABLES)} go together: an id of 16 to 128 letters and digits, and a secret of "
+                "16 or more characters"
+            )
+        return RootKey(account=account, access_key_id=given[0], secret=given[1], file=None, is_new=False)
+    if file.exists():
+        return _read_root_key(file, account)
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+    key_id = "AKIA" + "".join(secrets.choice(alphabet) for _ in range(16))
+    return RootKey(account=account, access_key_id=key_id, secret=secrets.token_urlsafe(30), file=file, is_new=True)
+
+
+def _read_root_key(file: Path, account: str) -> RootKey:
+    try:
+        if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise CannotStart(f"{file} can be read by others: chmod 600 it, and change the key if they did")
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return RootKey(
+            account=account,
+            access_key_id=str(found["accessKeyId"]),
+            secret=str(found["secretAccessKey"]),
+            file=file,
+            is_new=False,
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CannotStart(f"{file} is damaged: remove it, and a new root key is made at the next start") from None
+
+
+def _keep_root_key(db: Database, sealer: Sealer, key: RootKey) -> None:
+    """Make it the root user's one key. One that is there already is left alone, so that a restart writes nothing."""
+    known = db.read_here(lambda tx: identities.access_key(tx, key.access_key_id))
+    arn = root(AccountId(key.account)).arn
+    if (
+        known is not None
+        and known.arn == arn
+        and sealer.open_bytes("secret", known.sealed_secret) == key.secret.encode()
+    ):
+        return
+    row = AccessKey(
+        id=key.access_key_id,
+        arn=arn,
+        sealed_secret=sealer.seal_bytes("secret", key.secret.encode()),
+        active=True,
+        created_at=dt.datetime.now(dt.UTC),
+    )
+    db.write_here(lambda tx: identities.put_only_key(tx, key.account, row))
+
+
+def _write_root_key(key: RootKey, endpoint: str) -> None:
+    assert key.file is not None
+    content = {
+        "accountId": key.account,
+        "accessKeyId": key.access_key_id,
+        "secretAccessKey": key.secret,
+        "endpoint": endpoint,
+    }
+    _write_private(key.file, json.dumps(content, indent=2) + "\n")
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that only this user may read, whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(fd, "w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    draft.replace(path)

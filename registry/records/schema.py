@@ -1,0 +1,52 @@
+"""The shape of the database: brought up to date at start, refused when it is newer than this program.
+
+Each change is a numbered script in `migrations/versions`, run by alembic inside one transaction under the write lock,
+so a start that is killed half way leaves the old shape and two that start together do it once. alembic is imported
+only when there is something to do: it would cost half a second at every start.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from registry.records.engine import Tx
+
+HEAD: Final = "0001"  # the newest script's number
+_SCRIPTS: Final = Path(__file__).with_name("migrations")
+
+
+class SchemaTooNew(Exception):
+    """The data was written by a newer program. The message is for the operator."""
+
+
+def version(tx: Tx) -> str | None:
+    """The number of the last script that ran on this database; None for an empty one."""
+    if not sa.inspect(tx).has_table("alembic_version"):
+        return None
+    return tx.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
+
+
+def upgrade(tx: Tx) -> None:
+    """Bring the database to HEAD. Raises SchemaTooNew."""
+    found = version(tx)
+    if found == HEAD:
+        return
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    config.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(config)
+    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+        raise SchemaTooNew(
+            f"the database has schema {found}, this program knows schemas up to {HEAD}: start the newer program"
+        )
+    environment = EnvironmentContext(
+        config, scripts, fn=lambda revision, _context: scripts._upgrade_revs("head", revision)
+    )
+    with environment:
+        environment.configure(connection=tx, transactional_ddl=True)
+        environment.run_migrations()

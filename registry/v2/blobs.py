@@ -1,0 +1,136 @@
+"""Blobs (end-2, end-10): send, check, delete; whole or by range, by the kernel where it can."""
+
+import asyncio
+import re
+from typing import BinaryIO, Final
+
+from aiohttp import web
+
+from registry import layers
+from registry.layers import Opened
+from registry.model import Blob
+from registry.names import Digest
+from registry.v2.calls import Call, empty
+from registry.v2.errors import API_VERSION, OciError
+
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
+_INLINE: Final = 64 * 1024  # a blob this small goes out in one write with its headers
+
+
+async def get(call: Call) -> web.StreamResponse:
+    digest = Digest.parse(call.reference)
+    if _is_known(call.request, digest):
+        return empty(304, Docker_Content_Digest=digest, ETag=f'"{digest}"')
+    repository = await call.repository()
+    wanted = _range_header(call.request, digest)
+    opened = await layers.open_blob(call.deps, repository, digest, whole=wanted is None)
+    try:
+        span = _span(wanted, opened.blob.size)
+        if opened.file is not None:
+            return await _send_file(call.request, opened.blob, opened.file, span)
+        return await _send_chunks(call.request, opened)
+    finally:
+        if opened.file is not None:
+            opened.file.close()
+
+
+async def head(call: Call) -> web.StreamResponse:
+    digest = Digest.parse(call.reference)
+    blob = await layers.stat(call.deps, await call.repository(), digest)
+    return web.Response(headers={**_headers(blob), "Content-Length": str(blob.size)})
+
+
+async def delete(call: Call) -> web.StreamResponse:
+    await layers.delete(call.deps, await call.repository(), Digest.parse(call.reference))
+    return empty(202)
+
+
+def _headers(blob: Blob) -> dict[str, str]:
+    return {
+        API_VERSION[0]: API_VERSION[1],
+        "Docker-Content-Digest": blob.digest,
+        "ETag": f'"{blob.digest}"',
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, max-age=31536000, immutable",
+        # A blob is whatever someone pushed: no browser may take it for a page (promises.md T53).
+        "Content-Type": "application/octet-stream",
+        "Content-Disposition": "attachment",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+async def _send_file(
+    request: web.BaseRequest, blob: Blob, file: BinaryIO, span: tuple[int, int] | None
+) -> web.StreamResponse:
+    first, stop = span or (0, blob.size)
+    headers = _headers(blob)
+    if span is not None:
+        headers["Content-Range"] = f"bytes {first}-{stop - 1}/{blob.size}"
+    status = 200 if span is None else 206
+    if stop - first <= _INLINE:
+        file.seek(first)
+        return web.Response(status=status, headers=headers, body=file.read(stop - first))
+    answer = web.StreamResponse(status=status, headers=headers)
+    answer.content_length = stop - first
+    await answer.prepare(request)
+    if request.transport is None:
+        raise ConnectionResetError("the client is gone")
+    await asyncio.get_running_loop().sendfile(request.transport, file, first, stop - first)
+    await answer.write_eof()
+    return answer
+
+
+async def _send_chunks(request: web.BaseRequest, opened: Opened) -> web.StreamResponse:
+    """Send while verifying. Bytes that turn out bad end the connection before the last piece: never a full 200."""
+    assert opened.chunks is not None
+    answer = web.StreamResponse(headers=_headers(opened.blob))
+    answer.content_length = opened.blob.size
+    prepared = False
+    async for piece in opened.chunks:
+        # A blob of one piece is verified before anything is sent, and then gets a proper error.
+        if not prepared:
+            await answer.prepare(request)
+            prepared = True
+        await answer.write(piece)
+    if not prepared:
+        await answer.prepare(request)
+    await answer.write_eof()
+    return answer
+
+
+def _is_known(request: web.BaseRequest, digest: Digest) -> bool:
+    header = request.headers.get("If-None-Match", "")
+    return f'"{digest}"' in [part.strip().removeprefix("W/") for part in header.split(",")]
+
+
+def _range_header(request: web.BaseRequest, digest: Digest) -> tuple[str, str] | None:
+    """First and last byte of a single range as sent, either of them perhaps empty; None: send everything.
+
+    Forms that we do not serve, several ranges among them, may be answered whole (RFC 9110, 14.2).
+    """
+    if_range = request.headers.get("If-Range")
+    if if_range is not None and if_range.strip() != f'"{digest}"':
+        return None
+    found = _RANGE.fullmatch(request.headers.get("Range", "").strip())
+    if found is None or not (found[1] or found[2]) or (found[1] and found[2] and int(found[2]) < int(found[1])):
+        return None
+    return found[1], found[2]
+
+
+def _span(wanted: tuple[str, str] | None, size: int) -> tuple[int, int] | None:
+    """The range as first byte and stop. Raises OciError 416 where the blob has nothing of it."""
+    if wanted is None:
+        return None
+    first, last = wanted
+    span = (int(first), min(int(last) + 1, size) if last else size) if first else (max(size - int(last), 0), size)
+    if span[0] >= span[1]:
+        raise RangeUnsatisfiable(size)
+    return span
+
+
+class RangeUnsatisfiable(OciError):
+    """The blob has `size` bytes, and none of those that were asked for."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__("SIZE_INVALID", 416, f"the range lies outside of the blob's {size} bytes")
+        self.size = size

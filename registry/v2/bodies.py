@@ -1,0 +1,77 @@
+"""Request bodies: as pieces while they come, or whole where they are small; bounded in size and in time.
+
+aiohttp never closes a connection whose body drips in slowly, so both readers have a clock of their own (promises.md
+T26). Nothing is decompressed: what is stored is what was sent.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import ClientError, web
+
+from registry.errors import TooLarge
+from registry.intake import BodyCut
+from registry.v2.errors import OciError
+
+_FLOOR = 1024  # bytes a second that a body must bring, measured over the floor's time
+
+# What reading a body raises when its end will never come: the connection is gone, or what it brought is not HTTP.
+_GONE = (ConnectionError, ClientError, EOFError)
+
+
+def has_body(request: web.BaseRequest) -> bool:
+    return bool(request.content_length) or "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+
+
+async def invite(request: web.BaseRequest) -> None:
+    """Tell a client that waits for it to send the body. Only now: a refused request never has to send it."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.writer.output_size == 0:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer proper has not begun
+
+
+async def pieces(request: web.BaseRequest, *, floor_seconds: int) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises BodyCut when the client goes away or falls below the floor."""
+    await invite(request)
+    loop = asyncio.get_running_loop()
+    due, came = loop.time() + floor_seconds, 0
+    content = request.content
+    while True:
+        try:
+            async with asyncio.timeout_at(due):
+                piece = await content.readany()
+        except TimeoutError:
+            raise BodyCut(f"less than {_FLOOR} bytes a second came for {floor_seconds} s") from None
+        except _GONE as error:
+            raise BodyCut("the connection was lost") from error
+        if not piece:
+            return
+        came += len(piece)
+        if loop.time() >= due or came >= _FLOOR * floor_seconds:
+            if came < _FLOOR * floor_seconds:
+                raise BodyCut(f"less than {_FLOOR} bytes a second came for {floor_seconds} s")
+            due, came = loop.time() + floor_seconds, 0
+        yield piece
+
+
+async def whole(request: web.BaseRequest, what: str, *, limit: int, seconds: int) -> bytes:
+    """The body, at most `limit` bytes of it and within `seconds`. Raises TooLarge, BodyCut."""
+    if (request.content_length or 0) > limit:
+        raise TooLarge(what, limit)
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise OciError("UNSUPPORTED", 415, f"{what} must be sent without Content-Encoding")
+    await invite(request)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(seconds):
+            while piece := await request.content.readany():
+                size += len(piece)
+                if size > limit:
+                    raise TooLarge(what, limit)
+                parts.append(piece)
+    except TimeoutError:
+        raise BodyCut(f"{what} took longer than {seconds} s") from None
+    except _GONE as error:
+        raise BodyCut("the connection was lost") from error
+    return b"".join(parts)

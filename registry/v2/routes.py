@@ -1,0 +1,168 @@
+"""From a raw request to its handler: the path is read by hand, the caller identified, the action authorized.
+
+The path is taken as it came over the wire. Nothing is decoded but `%3A`, which some clients send in digests; any other
+escape, an empty segment or a dot segment finds no route (promises.md T15). Segments are read from the end, since a
+repository may be called `a/manifests/b`.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import web
+
+from registry.auth.principals import Principal
+from registry.context import Context, Deps
+from registry.errors import AccessDenied, LongshoreError, NotAuthenticated
+from registry.intake import BodyCut
+from registry.names import BadName, RepositoryName
+from registry.v2 import blobs, listings, login, manifests, uploads
+from registry.v2.calls import Call, Handler
+from registry.v2.errors import OciError, response
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What answers one method of one kind of path. Any one of `actions` suffices; none: a login is enough."""
+
+    handler: Handler
+    actions: tuple[str, ...]
+
+
+async def _base(_call: Call) -> web.StreamResponse:
+    """end-1: yes, this is a registry, and you are logged in."""
+    return web.json_response({}, headers={"Docker-Distribution-Api-Version": "registry/2.0"})
+
+
+# The ECR action behind each call: AWS's user guide lists them for pushes and pulls; those of the rest are inferred from
+# the operation of the same meaning.
+ROUTES: Final[Mapping[tuple[str, str], Route]] = {
+    ("base", "GET"): Route(handler=_base, actions=()),
+    ("base", "HEAD"): Route(handler=_base, actions=()),
+    ("catalog", "GET"): Route(handler=listings.catalog, actions=("ecr:DescribeRepositories",)),
+    ("tags", "GET"): Route(handler=listings.tags, actions=("ecr:ListImages",)),
+    ("referrers", "GET"): Route(handler=listings.referrers, actions=("ecr:BatchGetImage",)),
+    ("manifest", "GET"): Route(handler=manifests.get, actions=("ecr:BatchGetImage",)),
+    ("manifest", "HEAD"): Route(handler=manifests.get, actions=("ecr:BatchGetImage",)),
+    ("manifest", "PUT"): Route(handler=manifests.put, actions=("ecr:PutImage",)),
+    ("manifest", "DELETE"): Route(handler=manifests.delete, actions=("ecr:BatchDeleteImage",)),
+    ("blob", "GET"): Route(handler=blobs.get, actions=("ecr:GetDownloadUrlForLayer",)),
+    # AWS's pull-only policies leave BatchCheckLayerAvailability out, and clients HEAD before they GET.
+    ("blob", "HEAD"): Route(
+        handler=blobs.head, actions=("ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer")
+    ),
+    ("blob", "DELETE"): Route(handler=blobs.delete, actions=("ecr:BatchDeleteImage",)),
+    ("uploads", "POST"): Route(handler=uploads.begin, actions=("ecr:InitiateLayerUpload",)),
+    ("upload", "GET"): Route(handler=uploads.status, actions=("ecr:UploadLayerPart",)),
+    ("upload", "PATCH"): Route(handler=uploads.append, actions=("ecr:UploadLayerPart",)),
+    ("upload", "PUT"): Route(handler=uploads.finish, actions=("ecr:CompleteLayerUpload",)),
+    ("upload", "DELETE"): Route(handler=uploads.cancel, actions=("ecr:UploadLayerPart",)),
+}
+_LONGEST_PATH: Final = 1024
+
+
+def parse(raw_path: str) -> tuple[str, str, str]:
+    """(kind of path, repository name, reference) of a path below `/v2/`, the latter two not yet checked.
+
+    Raises OciError 404 for what is no path of the specification.
+    """
+    path = raw_path.partition("?")[0].replace("%3A", ":").replace("%3a", ":")
+    if path in ("/v2", "/v2/"):
+        return "base", "", ""
+    parts = path.removeprefix("/v2/").split("/")
+    if len(path) > _LONGEST_PATH or "%" in path:
+        raise _no_route()
+    if parts == ["_catalog"]:
+        return "catalog", "", ""
+    match parts:
+        case [*name, "manifests", reference]:
+            kind = "manifest"
+        case [*name, "tags", "list"]:
+            kind, reference = "tags", ""
+        case [*name, "referrers", reference]:
+            kind = "referrers"
+        case [*name, "blobs", "uploads", ""] | [*name, "blobs", "uploads"]:
+            kind, reference = "uploads", ""
+        case [*name, "blobs", "uploads", reference]:
+            kind = "upload"
+        case [*name, "blobs", reference]:
+            kind = "blob"
+        case _:
+            raise _no_route()
+    return kind, "/".join(name), reference
+
+
+async def handle(deps: Deps, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
+    """Answer a request whose path begins with `/v2`, or is the token service's. Raises nothing that has an OCI face."""
+    scope = ""
+    try:
+        if request.raw_path.partition("?")[0] == login.TOKEN_PATH:
+            return await login.token(deps, request)
+        kind, name_text, reference = parse(request.raw_path)
+        route = ROUTES.get((kind, request.method))
+        if route is None:
+            raise OciError("UNSUPPORTED", 405, f"{request.method} is not supported here")
+        name = RepositoryName.parse(name_text) if kind not in ("base", "catalog") else RepositoryName("")
+        scope = _scope(name, request.method)
+        return await _answer(deps, request, request_id, route, name, reference)
+    except NotAuthenticated as error:
+        return response(error, login.challenge(deps, request, scope))
+    except blobs.RangeUnsatisfiable as error:
+        return response(error, {"Content-Range": f"bytes */{error.size}"})
+    except (OciError, BadName, LongshoreError, BodyCut) as error:
+        return response(error)
+
+
+async def _answer(
+    deps: Deps, request: web.BaseRequest, request_id: str, route: Route, name: RepositoryName, reference: str
+) -> web.StreamResponse:
+    registry = deps.hosts.registry_of(request.headers.get("Host", ""))
+    principal = await _principal(deps, request)
+    request["principal"] = principal
+    context = Context(
+        deps=deps,
+        principal=principal,
+        registry=registry,
+        request_id=request_id,
+        source_ip=request.remote or "",
+        user_agent=request.headers.get("User-Agent", "")[:512],
+        secure=request.secure,
+    )
+    call = Call(context=context, request=request, name=name, reference=reference)
+    await _authorize(call, route)
+    return await route.handler(call)
+
+
+async def _principal(deps: Deps, request: web.BaseRequest) -> Principal:
+    given = request.headers.getall("Authorization", [])
+    if len(given) != 1:
+        raise NotAuthenticated
+    return await deps.authenticator.header(given[0], deps.clock.now())
+
+
+async def _authorize(call: Call, route: Route) -> None:
+    if not route.actions:
+        if call.context.principal.is_anonymous:
+            raise NotAuthenticated
+        return
+    denied: AccessDenied | None = None
+    for action in route.actions:
+        try:
+            await call.context.authorize(action, call.arn)
+        except AccessDenied as error:
+            denied = denied or error
+        else:
+            return
+    assert denied is not None
+    raise denied
+
+
+def _scope(name: str, method: str) -> str:
+    if not name:
+        return ""
+    rights = {"GET": "pull", "HEAD": "pull", "DELETE": "delete"}.get(method, "pull,push")
+    return f"repository:{name}:{rights}"
+
+
+def _no_route() -> OciError:
+    return OciError("UNSUPPORTED", 404, "this is no path of the registry API")
