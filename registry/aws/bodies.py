@@ -18,9 +18,10 @@ from aiohttp import ClientError, web
 
 from registry.aws.errors import Refusal
 
-MIB: Final = 1024 * 1024
 SMALL: Final = 256 * 1024  # bytes that a body may have without asking the budget
-BUDGET: Final = 40 * MIB  # of all large bodies in memory; one largest layer part fits, and parsing it takes twice more
+BUDGET: Final = (
+    40 * 1024 * 1024
+)  # of all large bodies in memory; one largest layer part fits, and parsing it takes twice more
 
 _GONE = (ConnectionError, ClientError, EOFError)  # what reading raises when the rest of the body will never come
 

@@ -2,7 +2,7 @@
 
 The mark is sealed (`auth.sealing`), so a client can neither read nor make one, and it is bound to the listing that it
 came from: operation, registry and the arguments that filter it. `maxResults` is not among them: a client may change
-its page size on the way. What is inside is a key set of plain JSON values (the last name, the last time and id), never an offset:
+its page size on the way. Inside is a key of plain JSON values (the last name; the last time and id), never an offset:
 pages do not shift when rows come and go.
 """
 

@@ -145,24 +145,26 @@ def _malformed(message: str) -> Refusal:
 # --- scalars of a form ------------------------------------------------------------------------------------------------
 
 
-def _whole(raw: str) -> int:
-    if not re.fullmatch(r"-?[0-9]{1,18}", raw):
+def _matching(form: str, raw: Any) -> str:
+    if not isinstance(raw, str) or not re.fullmatch(form, raw):
         raise ValueError
-    return int(raw)
+    return raw
 
 
-def _number(raw: str) -> float:
-    if not re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", raw):
-        raise ValueError
-    return float(raw)
+def _whole(raw: Any) -> int:
+    return int(_matching(r"-?[0-9]{1,18}", raw))
 
 
-def _truth(raw: str) -> bool:
-    return {"true": True, "false": False}[raw]
+def _number(raw: Any) -> float:
+    return float(_matching(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", raw))
 
 
-def _moment(raw: str) -> dt.datetime:
-    found = dt.datetime.fromisoformat(raw)
+def _truth(raw: Any) -> bool:
+    return _matching("true|false", raw) == "true"
+
+
+def _moment(raw: Any) -> dt.datetime:
+    found = dt.datetime.fromisoformat(_matching(r"[0-9TZ:.+-]{10,40}", raw))
     return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 

@@ -1,0 +1,273 @@
+"""The AWS door: one POST to `/` becomes one call of one operation.
+
+    X-Amz-Target (JSON 1.1) or Action and Version (query) -> operation
+    -> body, within its limits -> who signed it -> parameters against the model -> may they -> handler -> answer
+
+Who asks is settled before anything of what they ask is judged, as AWS does it. The operations stand in a table that the
+packages of the services (`registry.ecr`, `registry.sts`) fill when they are imported:
+
+    @operation("ecr", "CreateRepository", on=repository)
+    async def create_repository(ctx: Context, req: Params) -> Result: ...
+
+`on` says which ARN the caller must be allowed to do `ecr:CreateRepository` on; without it an operation does not load.
+An operation of a service of the table that nobody has built is answered with one honest error, never with an empty
+success and never with a 5xx, which SDKs would try again.
+"""
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from registry.auth import sigv4
+from registry.auth.principals import Principal
+from registry.aws import query, serialize, spec, validate
+from registry.aws.bodies import SMALL, Body, body_of
+from registry.aws.errors import RETRY_SECONDS, Refusal, face
+from registry.aws.validate import Params as Params
+from registry.context import Context, Deps
+from registry.errors import NotAuthenticated
+from registry.names import AccountId, BadName, Region, RegistryRef
+
+Result = dict[str, Any]
+Handler = Callable[[Context, Params], Awaitable[Result]]
+Resource = Callable[[Context, Params], str]
+
+
+class _NoPermission:
+    """The type of NO_PERMISSION_NEEDED."""
+
+
+NO_PERMISSION_NEEDED: Final = _NoPermission()  # any caller whose signature holds may do it
+
+DEFAULT_BODY: Final = 1024 * 1024  # bytes of a request body, where an operation asks for no more
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One operation that is built."""
+
+    service: str
+    name: str
+    handler: Handler
+    on: Resource | _NoPermission
+    body_limit: int
+
+    @property
+    def action(self) -> str:
+        return f"{self.service}:{self.name}"
+
+
+class Operations:
+    """The table of the operations that are built, by service and name."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, str], Entry] = {}
+        self._services: set[str] = set()
+
+    def operation(
+        self, service: str, name: str, *, on: Resource | _NoPermission, body_limit: int = DEFAULT_BODY
+    ) -> Callable[[Handler], Handler]:
+        """Enter the decorated function as the handler of `service`'s operation `name`."""
+
+        def enter(handler: Handler) -> Handler:
+            if (service, name) in self._entries:
+                raise ValueError(f"{service}:{name} has a handler already")
+            self._entries[(service, name)] = Entry(
+                service=service, name=name, handler=handler, on=on, body_limit=body_limit
+            )
+            self._services.add(service)
+            return handler
+
+        return enter
+
+    def find(self, service: str, name: str) -> Entry | None:
+        return self._entries.get((service, name))
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def services(self) -> list[spec.Service]:
+        """The models of the services that have at least one operation here."""
+        return [spec.load(name) for name in sorted(self._services)]
+
+
+OPERATIONS: Final = Operations()
+operation = OPERATIONS.operation
+
+
+def registry_of(ctx: Context, req: Params) -> RegistryRef:
+    """The registry that a request means: `registryId`'s, or the caller's, in the region of the signature."""
+    given = req.get("registryId")
+    return RegistryRef(AccountId.parse(given), ctx.registry.region) if given else ctx.registry
+
+
+async def handle(
+    deps: Deps, request: web.BaseRequest, request_id: str, *, table: Operations = OPERATIONS
+) -> web.Response:
+    """Answer one request, whatever it is; only the loss of the connection gets out of here."""
+    exchange = _Exchange(deps, request, request_id, table)
+    try:
+        return await exchange.run()
+    except ConnectionError:
+        raise
+    except Exception as error:
+        return exchange.failed(error)
+
+
+class _Exchange:
+    """One request on its way; what is known of it when something fails decides how that is told."""
+
+    def __init__(self, deps: Deps, request: web.BaseRequest, request_id: str, table: Operations) -> None:
+        self.deps, self.request, self.request_id, self.table = deps, request, request_id, table
+        target = request.headers.get("X-Amz-Target")
+        form = request.headers.get("Content-Type", "").partition(";")[0].strip().lower() == query.FORM
+        self.is_query = target is None and form
+        self.service: spec.Service | None = None
+        self.operation: spec.Operation | None = None
+        self.form: Mapping[str, str] = {}
+        if target is not None:
+            self._find_target(target)
+
+    async def run(self) -> web.Response:
+        headers = tuple(self.request.headers.items())
+        raw_path, _, raw_query = self.request.raw_path.partition("?")
+        claim = sigv4.parse(headers, raw_query)
+        now = self.deps.clock.now()
+        sigv4.check_window(claim, now)  # before the body is read: an old signature should cost nothing
+        entry = self._entry()
+        limit = entry.body_limit if entry is not None else DEFAULT_BODY
+        async with body_of(self.request, limit=limit, seconds=self.deps.settings.limits.json_seconds) as body:
+            signed = sigv4.SignedRequest(
+                method=self.request.method,
+                raw_path=raw_path,
+                raw_query=raw_query,
+                headers=headers,
+                body_sha256=body.sha256,
+            )
+            principal = await self.deps.authenticator.signed(claim, signed, now)
+            self.request["principal"] = principal
+            if self.is_query:
+                self.form = query.fields(body.take())
+                self._find_action(self.form)
+                entry = self._entry()
+            if self.service is None or self.operation is None:
+                raise self._unknown()
+            if claim.service != self.service.name:
+                raise _scope(f"Credential should be scoped to correct service: '{self.service.name}'.")
+            context = self._context(claim, principal)
+            if entry is None:
+                raise self._unsupported()
+            return await self._perform(context, entry, self.service, self.operation, body)
+
+    def failed(self, error: Exception) -> web.Response:
+        """The answer that tells of an error; what nobody foresaw goes to the log."""
+        told = face(error, self.service if self.service is not None else self._query_stand_in(), self.operation)
+        if told.status == 500:
+            _log.error("request %s failed", self.request_id, exc_info=error)
+        self.request["error"] = told.code
+        if self.is_query:
+            response = self._response(query.error(self.service, told, self.request_id), told.status)
+        else:
+            response = self._response(serialize.error(told), told.status)
+        if told.retry:
+            response.headers["Retry-After"] = str(RETRY_SECONDS)
+        return response
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    async def _perform(
+        self, context: Context, entry: Entry, service: spec.Service, operation: spec.Operation, body: Body
+    ) -> web.Response:
+        req = await self._params(service, operation, body)
+        if not isinstance(entry.on, _NoPermission):
+            await context.authorize(entry.action, entry.on(context, req))
+        result = await entry.handler(context, req)
+        if self.is_query:
+            return self._response(query.result(service, operation, result, self.request_id), 200)
+        return self._response(serialize.result(service, operation.output, result), 200)
+
+    async def _params(self, service: spec.Service, operation: spec.Operation, body: Body) -> Params:
+        if self.is_query:
+            raw = query.tree(service, operation.input, self.form)
+            return validate.params(service, operation.input, raw, query.SCALARS)
+
+        def read() -> Params:
+            return validate.params(service, operation.input, validate.read_json(body.take()), validate.JSON)
+
+        if len(body.data) > SMALL:
+            return await asyncio.to_thread(read)  # others are not kept waiting while a megabyte is parsed
+        return read()
+
+    def _context(self, claim: sigv4.Claim, principal: Principal) -> Context:
+        try:
+            region = Region.parse(claim.region)
+        except BadName:
+            raise _scope("Credential should be scoped to a valid region.") from None
+        assert principal.account is not None  # a signature is always somebody's
+        return Context(
+            deps=self.deps,
+            principal=principal,
+            registry=RegistryRef(principal.account, region),
+            request_id=self.request_id,
+            source_ip=self.request.remote or "",
+            user_agent=self.request.headers.get("User-Agent", "")[:512],
+            secure=self.request.secure,
+        )
+
+    # --- which operation ----------------------------------------------------------------------------------------------
+
+    def _find_target(self, target: str) -> None:
+        prefix, _, name = target.rpartition(".")
+        for service in self.table.services():
+            if service.protocol == "json" and service.target_prefix == prefix:
+                self.service, self.operation = service, service.operations.get(name)
+
+    def _find_action(self, form: Mapping[str, str]) -> None:
+        for service in self.table.services():
+            if service.protocol == "query" and service.api_version == form.get("Version"):
+                self.service, self.operation = service, service.operations.get(form.get("Action", ""))
+
+    def _entry(self) -> Entry | None:
+        if self.service is None or self.operation is None:
+            return None
+        return self.table.find(self.service.name, self.operation.name)
+
+    def _query_stand_in(self) -> spec.Service | None:
+        """Some service of the query protocol, for the names of errors that come before the service is known."""
+        if not self.is_query:
+            return None
+        return next((service for service in self.table.services() if service.protocol == "query"), None)
+
+    def _unknown(self) -> Refusal:
+        services = ", ".join(service.title for service in self.table.services())
+        if self.is_query:
+            named = f"action '{self.form.get('Action', '')[:128]}' of version '{self.form.get('Version', '')[:32]}'"
+        else:
+            named = f"target '{self.request.headers.get('X-Amz-Target', '')[:160]}'"
+        return Refusal(
+            "UnknownOperationException", 400, f"There is no {named}. The services that answer here are: {services}."
+        )
+
+    def _unsupported(self) -> Refusal:
+        assert self.service is not None and self.operation is not None
+        return Refusal(
+            "UnsupportedOperationException",
+            400,
+            f"{self.service.name}:{self.operation.name} is an operation of {self.service.title} that this server does "
+            "not implement yet; docs/api-coverage.md lists those that it does. Nothing was changed.",
+        )
+
+    def _response(self, body: bytes, status: int) -> web.Response:
+        content_type = query.CONTENT_TYPE if self.is_query else serialize.CONTENT_TYPE
+        headers = {"x-amzn-RequestId": self.request_id, "Content-Type": content_type}
+        return web.Response(body=body, status=status, headers=headers)
+
+
+def _scope(message: str) -> NotAuthenticated:
+    return NotAuthenticated(message, code="InvalidSignatureException")

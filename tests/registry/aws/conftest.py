@@ -1,0 +1,111 @@
+"""A real server on loopback around `door.handle`, with one access key, and real clients to call it."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import types
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import boto3
+import pytest
+from aiohttp import web
+from botocore.config import Config
+
+from registry.auth import sigv4
+from registry.auth.authorizer import Authorizer
+from registry.auth.principals import Principal, root
+from registry.auth.sealing import PURPOSES, Sealer
+from registry.aws import door
+from registry.names import AccountId
+from registry.options import Limits, Settings
+
+KEY_ID, SECRET, ACCOUNT = "AKIDEXAMPLE", "a secret/of+some length", "111122223333"
+
+
+class OneKey:
+    """An authenticator that knows one access key."""
+
+    async def signed(self, claim: sigv4.Claim, request: sigv4.SignedRequest, now: dt.datetime) -> Principal:
+        sigv4.verify(claim, request, SECRET if claim.access_key_id == KEY_ID else None, now=now)
+        return root(AccountId(ACCOUNT), KEY_ID)
+
+
+class Hands:
+    """A clock that a test may turn."""
+
+    def __init__(self) -> None:
+        self.offset = dt.timedelta()
+
+    def now(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC) + self.offset
+
+
+def make_deps(**limits: int) -> Any:
+    sealer = Sealer({purpose: bytes([number]) * 32 for number, purpose in enumerate(PURPOSES)})
+    return types.SimpleNamespace(
+        settings=Settings(limits=Limits(**limits)),
+        clock=Hands(),
+        authenticator=OneKey(),
+        authorizer=Authorizer(),
+        sealer=sealer,
+    )
+
+
+class Server:
+    """What a test needs to know of the running server."""
+
+    def __init__(self, url: str, deps: Any) -> None:
+        self.url, self.deps = url, deps
+
+    @property
+    def netloc(self) -> str:
+        return self.url.removeprefix("http://")
+
+    @contextlib.contextmanager
+    def client(self, service: str, *, secret: str = SECRET, key_id: str = KEY_ID, region: str = "eu-west-1"):
+        client = boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=region,
+            aws_access_key_id=key_id,
+            aws_secret_access_key=secret,
+            config=Config(retries={"total_max_attempts": 1}, parameter_validation=False),
+        )
+        try:
+            yield client
+        finally:
+            client.close()
+
+    async def call(self, service: str, operation: str, *, secret: str = SECRET, **params: Any) -> Any:
+        """The answer of a boto3 client, which works in a thread."""
+
+        def work() -> Any:
+            with self.client(service, secret=secret) as client:
+                return getattr(client, operation)(**params)
+
+        return await asyncio.to_thread(work)
+
+
+Serve = Callable[..., Awaitable[Server]]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """A function that starts a server over an operation table (the product's own, where none is given)."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(table: door.Operations = door.OPERATIONS, **limits: int) -> Server:
+            deps = make_deps(**limits)
+
+            async def answer(request: web.BaseRequest) -> web.StreamResponse:
+                return await door.handle(deps, request, "00000000-0000-4000-8000-000000000001", table=table)
+
+            runner = web.ServerRunner(web.Server(answer, auto_decompress=False), shutdown_timeout=1)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            host, port = runner.addresses[0]
+            return Server(f"http://{host}:{port}", deps)
+
+        yield start
