@@ -22,7 +22,7 @@ import registry.sts
 from longshore import observe
 from longshore.config import Config
 from registry.aws import door as aws
-from registry.context import Deps
+from registry.context import PRINCIPAL, Deps
 from registry.errors import LongshoreError
 from registry.names import Region
 from registry.v2 import login, routes
@@ -112,7 +112,7 @@ class App:
         plain = request.method in ("GET", "HEAD") and (status < 400 or status == 404)
         if wanted == "off" or door in _QUIET or (wanted == "errors" and (plain or status == 401)):
             return
-        principal = request.get("principal")
+        principal = request.get(PRINCIPAL)
         _log.info(
             "request",
             request_id=request_id,

@@ -3,7 +3,9 @@
 import dataclasses
 import datetime as dt
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
+
+from aiohttp import web
 
 from registry.auth.authenticator import Authenticator
 from registry.auth.authorizer import Authorizer
@@ -15,6 +17,9 @@ from registry.names import RegistryRef
 from registry.options import Settings
 from registry.records.engine import Database
 from registry.storage.base import Stores
+
+# Where a door leaves word of who asked, for the log line of the request.
+PRINCIPAL: Final = web.RequestKey("principal", Principal)
 
 
 class Clock(Protocol):

@@ -28,7 +28,7 @@ from registry.aws import query, serialize, spec, validate
 from registry.aws.bodies import SMALL, Body, body_of
 from registry.aws.errors import RETRY_SECONDS, Refusal, face
 from registry.aws.validate import Params as Params
-from registry.context import Context, Deps
+from registry.context import PRINCIPAL, Context, Deps
 from registry.errors import NotAuthenticated
 from registry.names import AccountId, BadName, Region, RegistryRef
 
@@ -151,7 +151,7 @@ class _Exchange:
                 body_sha256=body.sha256,
             )
             principal = await self.deps.authenticator.signed(claim, signed, now)
-            self.request["principal"] = principal
+            self.request[PRINCIPAL] = principal
             if self.is_query:
                 self.form = query.fields(body.take())
                 self._find_action(self.form)
@@ -170,7 +170,6 @@ class _Exchange:
         told = face(error, self.service if self.service is not None else self._query_stand_in(), self.operation)
         if told.status == 500:
             _log.error("request %s failed", self.request_id, exc_info=error)
-        self.request["error"] = told.code
         if self.is_query:
             response = self._response(query.error(self.service, told, self.request_id), told.status)
         else:

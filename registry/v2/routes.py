@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from registry.auth.principals import Principal
-from registry.context import Context, Deps
+from registry.context import PRINCIPAL, Context, Deps
 from registry.errors import AccessDenied, LongshoreError, NotAuthenticated
 from registry.intake import BodyCut
 from registry.names import BadName, RepositoryName
@@ -118,7 +118,7 @@ async def _answer(
 ) -> web.StreamResponse:
     registry = deps.hosts.registry_of(request.headers.get("Host", ""))
     principal = await _principal(deps, request)
-    request["principal"] = principal
+    request[PRINCIPAL] = principal
     context = Context(
         deps=deps,
         principal=principal,
