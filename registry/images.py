@@ -148,6 +148,24 @@ async def page(
     return await deps.db.read(unit)
 
 
+async def id_page(
+    deps: Deps,
+    registry: RegistryRef,
+    name: RepositoryName,
+    *,
+    after: tuple[str, str],
+    limit: int,
+    only: Literal["TAGGED", "UNTAGGED"] | None = None,
+) -> list[tuple[Digest, Tag | None]]:
+    """Every (digest, tag), and (digest, None) of untagged images, behind `after`. Raises RepositoryNotFound."""
+
+    def unit(tx: Tx) -> list[tuple[Digest, Tag | None]]:
+        repository = repositories.require(tx, registry, name)
+        return rows.id_page(tx, repository.id, after=after, limit=limit, only=only)
+
+    return await deps.db.read(unit)
+
+
 async def tag_page(deps: Deps, registry: RegistryRef, name: RepositoryName, *, after: str, limit: int) -> list[Tag]:
     """Tags behind `after`, by bytes. Raises RepositoryNotFound."""
 

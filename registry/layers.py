@@ -70,7 +70,7 @@ async def open_blob(deps: Deps, repository: Repository, digest: Digest, *, whole
         return Opened(blob=blob, chunks=_verified(deps, store, blob))
     if not await _verify(deps, store, blob):
         raise _missing(repository, digest)
-    return Opened(blob=blob, file=open(path, "rb", buffering=0) if path else None)  # noqa: SIM115, ASYNC230
+    return Opened(blob=blob, file=open(path, "rb", buffering=0) if path else None)  # noqa: ASYNC230
 
 
 async def mount(deps: Deps, repository: Repository, digest: Digest, sources: Sequence[Repository]) -> Blob | None:

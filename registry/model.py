@@ -77,7 +77,8 @@ class Upload:
     digest: Digest | None  # of those bytes, in the upload's algorithm
     algorithm: str
     parts: int
-    small_part: bool  # a part below ECR's minimum came in; only the last may be
+    small_part: bool  # a part below ECR's minimum was followed by another
+    last_part: int  # bytes of the latest part
     state: Mapping[str, object]  # the store's own
     updated_at: dt.datetime
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from policies import documents, filters
+from policies.elements import PolicyInvalid
 from registry.context import Deps
 from registry.errors import (
     InvalidParameter,
@@ -146,7 +147,7 @@ async def set_policy(deps: Deps, registry: RegistryRef, name: RepositoryName, te
     """Keep a repository policy, as it was put. Raises InvalidParameter for one that is not a policy."""
     try:
         documents.parse_resource_policy(text)
-    except documents.PolicyInvalid as error:
+    except PolicyInvalid as error:
         raise InvalidParameter(
             f"Invalid parameter at 'PolicyText' failed to satisfy constraint: "
             f"'Invalid repository policy provided': {error}",

@@ -107,7 +107,8 @@ async def append(
             state=received.staged.state,
             digest=Digest(f"{row.algorithm}:{received.state.hexdigest()}"),
             parts=row.parts + 1,
-            small_part=row.small_part or received.staged.size - row.size < SMALLEST_PART,
+            small_part=row.small_part or 0 < row.last_part < SMALLEST_PART,
+            last_part=received.staged.size - row.size,
             updated_at=deps.clock.now(),
         )
         await deps.db.write(lambda tx: _move(tx, deps, repository, row, new))
@@ -324,6 +325,7 @@ def _new_row(deps: Deps, ticket: Ticket, staged: Staged) -> Upload:
         algorithm=ticket.algorithm,
         parts=0,
         small_part=False,
+        last_part=0,
         state=staged.state,
         updated_at=deps.clock.now(),
     )

@@ -25,7 +25,7 @@ from registry.names import AccountId
 from registry.records import identities
 from registry.records.engine import Database
 
-TOKEN_USER = "AWS"
+TOKEN_USER = "AWS"  # noqa: S105 # a user name
 _LONGEST_HEADER = 12_000
 
 

@@ -238,8 +238,8 @@ def _refuse_query_credentials(raw_query: str) -> None:
 
 
 def _query_pairs(raw_query: str) -> Iterable[tuple[bytes, bytes]]:
-    for pair in filter(None, raw_query.split("&")):
-        name, _, value = pair.partition("=")
+    for pair in filter(None, raw_query.encode(errors="surrogateescape").split(b"&")):
+        name, _, value = pair.partition(b"=")
         yield unquote_to_bytes(name), unquote_to_bytes(value)
 
 

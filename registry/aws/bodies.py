@@ -42,7 +42,7 @@ class Budget:
     """Bytes that may be held at once, given out first come first served."""
 
     def __init__(self, size: int) -> None:
-        self._free = size
+        self._size = self._free = size
         self._line: collections.deque[tuple[int, asyncio.Future[None]]] = collections.deque()
 
     @property
@@ -51,6 +51,7 @@ class Budget:
 
     @contextlib.asynccontextmanager
     async def hold(self, size: int) -> AsyncIterator[None]:
+        size = min(size, self._size)  # the very largest must come in too, alone
         await self._get(size)
         try:
             yield
@@ -131,14 +132,21 @@ async def _piece(request: web.BaseRequest, deadline: float) -> bytes:
     except TimeoutError:
         raise Refusal("RequestTimeoutException", 408, "The request body took too long to arrive.") from None
     except _GONE:
-        raise Refusal("IncompleteBodyException", 400, "The request body did not arrive whole.") from None
+        raise _cut() from None
 
 
 async def _invite(request: web.BaseRequest) -> None:
     """Tell a client that waits for it to send the body."""
     if request.headers.get("Expect", "").lower() == "100-continue" and request.writer.output_size == 0:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        try:
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        except _GONE:
+            raise _cut() from None
         request.writer.output_size = 0  # the answer proper has not begun
+
+
+def _cut() -> Refusal:
+    return Refusal("IncompleteBodyException", 400, "The request body did not arrive whole.")
 
 
 def _too_large(limit: int) -> Refusal:

@@ -110,12 +110,10 @@ def registry_of(ctx: Context, req: Params) -> RegistryRef:
 async def handle(
     deps: Deps, request: web.BaseRequest, request_id: str, *, table: Operations = OPERATIONS
 ) -> web.Response:
-    """Answer one request, whatever it is; only the loss of the connection gets out of here."""
+    """Answer one request, whatever it is."""
     exchange = _Exchange(deps, request, request_id, table)
     try:
         return await exchange.run()
-    except ConnectionError:
-        raise
     except Exception as error:
         return exchange.failed(error)
 
@@ -158,8 +156,8 @@ class _Exchange:
                 entry = self._entry()
             if self.service is None or self.operation is None:
                 raise self._unknown()
-            if claim.service != self.service.name:
-                raise _scope(f"Credential should be scoped to correct service: '{self.service.name}'.")
+            if claim.service != self.service.signing_name:
+                raise _scope(f"Credential should be scoped to correct service: '{self.service.signing_name}'.")
             context = self._context(claim, principal)
             if entry is None:
                 raise self._unsupported()

@@ -46,7 +46,7 @@ _INTERNAL: Final = "The server failed to answer this request; its operator finds
 _CODES: Final[Mapping[type[LongshoreError], str]] = {
     errors.AccessDenied: "AccessDeniedException",
     errors.BlobNotFound: "LayersNotFoundException",
-    errors.Invalid: "InvalidParameterException",
+    errors.NotAuthenticated: "UnrecognizedClientException",  # where the error itself names none
     errors.BlobInUse: "InvalidParameterException",
     errors.ManifestInvalid: "InvalidParameterException",
     errors.SizeInvalid: "InvalidParameterException",
@@ -54,11 +54,6 @@ _CODES: Final[Mapping[type[LongshoreError], str]] = {
     errors.RangeInvalid: "InvalidLayerPartException",
     errors.UploadConflict: "InvalidLayerPartException",
     errors.TooManyRequests: "ThrottlingException",
-    errors.Unavailable: "ServerException",
-    errors.StorageUnavailable: "ServerException",
-    errors.StorageFull: "ServerException",
-    errors.DatabaseUnavailable: "ServerException",
-    errors.CorruptBlob: "ServerException",
 }
 
 # What an error carries beside its message, by the members of its shape.
@@ -81,7 +76,7 @@ _QUERY: Final[Mapping[str, tuple[str, int]]] = {
     "MissingAuthenticationTokenException": ("MissingAuthenticationToken", 403),
     "RequestEntityTooLargeException": ("RequestEntityTooLarge", 413),
     "SerializationException": ("MalformedInput", 400),
-    "ServerException": ("ServiceFailure", 500),
+    "ServerException": ("InternalFailure", 500),
     "ThrottlingException": ("Throttling", 400),
     "UnknownOperationException": ("InvalidAction", 400),
     "UnrecognizedClientException": ("InvalidClientTokenId", 403),
@@ -121,9 +116,11 @@ def face(error: Exception, service: spec.Service | None, operation: spec.Operati
     found = _face(error, service, operation)
     if service is None or service.protocol == "json":
         return found
+    if found.status == 503:
+        return dataclasses.replace(found, code="ServiceUnavailable")
     modelled = service.errors.get(found.code)
     code, status = (modelled.code, modelled.status) if modelled else _QUERY.get(found.code, (found.code, found.status))
-    return dataclasses.replace(found, code=code, status=status if found.status != 503 else 503)
+    return dataclasses.replace(found, code=code, status=status)
 
 
 def invalid_parameter(field: str, why: str) -> errors.InvalidParameter:
@@ -141,7 +138,7 @@ def _face(error: Exception, service: spec.Service | None, operation: spec.Operat
     if not isinstance(error, LongshoreError):
         return Face(code="ServerException", status=500, message=_INTERNAL)
     if isinstance(error, errors.Unavailable):
-        return Face(code="ServerException", status=503, message=error.message, retry=True)
+        return Face(code=code_of(type(error)), status=503, message=error.message, retry=True)
     code = error.code if isinstance(error, errors.NotAuthenticated) else code_of(type(error))
     if isinstance(error, errors.InvalidParameter):
         code = _invalid_code(service, operation)
@@ -155,8 +152,10 @@ def _face(error: Exception, service: spec.Service | None, operation: spec.Operat
 
 
 def code_of(kind: type[LongshoreError]) -> str:
-    """The AWS code of a domain error; of NotAuthenticated, the one that it has where none is given."""
-    return _CODES.get(kind) or f"{'UnrecognizedClient' if kind is errors.NotAuthenticated else kind.__name__}Exception"
+    """The AWS code of a domain error."""
+    if issubclass(kind, errors.Unavailable):
+        return "ServerException"
+    return _CODES.get(kind) or f"{kind.__name__}Exception"
 
 
 def _invalid_code(service: spec.Service | None, operation: spec.Operation | None) -> str:

@@ -151,7 +151,11 @@ def _matching(form: str, raw: Any) -> str:
     return raw
 
 
-def _whole(raw: Any) -> int:
+def _integer(raw: Any) -> int:
+    return JSON["integer"](_long(raw))  # type: ignore[no-any-return]
+
+
+def _long(raw: Any) -> int:
     return int(_matching(r"-?[0-9]{1,18}", raw))
 
 
@@ -170,8 +174,8 @@ def _moment(raw: Any) -> dt.datetime:
 
 SCALARS: Final[Scalars] = {
     "string": JSON["string"],
-    "integer": _whole,
-    "long": _whole,
+    "integer": _integer,
+    "long": _long,
     "double": _number,
     "float": _number,
     "boolean": _truth,

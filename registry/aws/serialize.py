@@ -46,4 +46,5 @@ def _plain(service: Service, name: str, value: Any) -> Any:
 
 
 def _dump(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    # A message may quote a header that is not UTF-8; such bytes must not keep the answer from being told.
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(errors="replace")

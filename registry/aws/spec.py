@@ -63,9 +63,10 @@ class ErrorModel:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One service: `name` is also the prefix of its IAM actions and the service of a signature's scope."""
+    """One service, by botocore's name of it, which is also the prefix of its IAM actions."""
 
     name: str
+    signing_name: str  # the service of a signature's scope
     title: str
     protocol: Protocol
     api_version: str
@@ -82,15 +83,16 @@ def load(name: str) -> Service:
     model = _read(name)
     metadata, shapes = model["metadata"], model["shapes"]
     return Service(
-        name=metadata.get("signingName", metadata["endpointPrefix"]),
+        name=name,
+        signing_name=metadata.get("signingName", metadata["endpointPrefix"]),
         title=metadata.get("serviceAbbreviation", metadata["serviceFullName"]),
         protocol=metadata["protocol"],
         api_version=metadata["apiVersion"],
         target_prefix=metadata.get("targetPrefix", ""),
         xml_namespace=metadata.get("xmlNamespace", ""),
-        operations={name: _operation(name, body) for name, body in model["operations"].items()},
-        shapes={name: _shape(name, body) for name, body in shapes.items()},
-        errors={name: _error(name, body) for name, body in shapes.items() if body.get("exception")},
+        operations={key: _operation(key, body) for key, body in model["operations"].items()},
+        shapes={key: _shape(key, body) for key, body in shapes.items()},
+        errors={key: _error(key, body) for key, body in shapes.items() if body.get("exception")},
     )
 
 

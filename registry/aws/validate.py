@@ -69,7 +69,7 @@ class _Walk:
                 return self._map(shape, raw, path)
         try:
             value = self._scalars[shape.kind](raw)
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, OSError):
             raise _unreadable(f"{path} is no {shape.kind}.") from None
         _check(shape, value, path)
         return value
@@ -125,6 +125,8 @@ def _check_length(shape: Shape, length: int, path: str) -> None:
 
 
 def _check_text(shape: Shape, value: str, path: str) -> None:
+    if "\0" in value:
+        raise invalid_parameter(path, "Member must not hold the NUL character")  # no database keeps it everywhere
     if shape.enum and value not in shape.enum:
         raise invalid_parameter(path, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]")
     if shape.pattern is not None and not compiled(shape.pattern).fullmatch(value):
@@ -163,10 +165,16 @@ def _text(raw: Any) -> str:
     return raw
 
 
-def _whole(raw: Any) -> int:
+def _long(raw: Any) -> int:
     if not isinstance(raw, int) or isinstance(raw, bool):
         raise ValueError
-    return raw
+    return raw  # `read_json` lets only 64 bits through
+
+
+def _integer(raw: Any) -> int:
+    if not -(2**31) <= _long(raw) < 2**31:
+        raise ValueError
+    return _long(raw)
 
 
 def _number(raw: Any) -> float:
@@ -195,8 +203,8 @@ def _bytes(raw: Any) -> bytes:
 
 JSON: Final[Scalars] = {
     "string": _text,
-    "integer": _whole,
-    "long": _whole,
+    "integer": _integer,
+    "long": _long,
     "double": _number,
     "float": _number,
     "boolean": _truth,

@@ -207,6 +207,7 @@ def _moving(new: Upload) -> Mapping[str, Any]:
         "digest": new.digest,
         "parts": new.parts,
         "small_part": new.small_part,
+        "last_part": new.last_part,
         "state": json.dumps(dict(new.state)),
         "updated_at": new.updated_at,
     }
@@ -234,6 +235,7 @@ def _upload(row: sa.Row[Any]) -> Upload:
         algorithm=row.algorithm,
         parts=row.parts,
         small_part=row.small_part,
+        last_part=row.last_part,
         state=json.loads(row.state),
         updated_at=row.updated_at,
     )

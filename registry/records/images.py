@@ -160,6 +160,29 @@ def page(
     return _with_tags(tx, [_image(row) for row in tx.execute(statement.order_by(_i.digest).limit(limit))])
 
 
+def id_page(
+    tx: Tx,
+    repository_id: int,
+    *,
+    after: tuple[str, str],
+    limit: int,
+    only: Literal["TAGGED", "UNTAGGED"] | None = None,
+) -> list[tuple[Digest, Tag | None]]:
+    """(digest, tag) of every tag of every image, (digest, None) of an image without one; behind `after`, in order."""
+    digest, tag = after
+    name = sa.func.coalesce(_t.name, "")
+    statement = (
+        sa.select(_i.digest, _t.name)
+        .join(tags, _t.manifest_id == _i.id, isouter=only != "TAGGED")
+        .where(_i.repository_id == repository_id, _i.digest >= digest, sa.or_(_i.digest > digest, name > tag))
+        .order_by(_i.digest, name)
+        .limit(limit)
+    )
+    if only == "UNTAGGED":
+        statement = statement.where(_t.name.is_(None))
+    return [(Digest(one), None if found is None else Tag(found)) for one, found in tx.execute(statement)]
+
+
 def with_tags(tx: Tx, image: Image) -> Image:
     return _with_tags(tx, [image])[0]
 

@@ -11,11 +11,12 @@ from typing import Final
 
 from aiohttp import web
 
-from registry.auth.principals import Principal
+from registry import downloads
+from registry.auth.principals import ANONYMOUS, Principal
 from registry.context import PRINCIPAL, Context, Deps
 from registry.errors import AccessDenied, LongshoreError, NotAuthenticated
 from registry.intake import BodyCut
-from registry.names import BadName, RepositoryName
+from registry.names import BadName, Digest, RepositoryName
 from registry.v2 import blobs, listings, login, manifests, uploads
 from registry.v2.calls import Call, Handler
 from registry.v2.errors import OciError, response
@@ -104,6 +105,8 @@ async def handle(deps: Deps, request: web.BaseRequest, request_id: str) -> web.S
             raise OciError("UNSUPPORTED", 405, f"{request.method} is not supported here")
         name = RepositoryName.parse(name_text) if kind not in ("base", "catalog") else RepositoryName("")
         scope = _scope(name, request.method)
+        if downloads.PARAMETER in request.query and kind == "blob" and request.method == "GET":
+            return await _answer_granted(deps, request, request_id, name, reference)
         return await _answer(deps, request, request_id, route, name, reference)
     except NotAuthenticated as error:
         return response(error, login.challenge(deps, request, scope))
@@ -116,21 +119,37 @@ async def handle(deps: Deps, request: web.BaseRequest, request_id: str) -> web.S
 async def _answer(
     deps: Deps, request: web.BaseRequest, request_id: str, route: Route, name: RepositoryName, reference: str
 ) -> web.StreamResponse:
-    registry = deps.hosts.registry_of(request.headers.get("Host", ""))
-    principal = await _principal(deps, request)
+    call = _call(deps, request, request_id, await _principal(deps, request), name, reference)
+    await _authorize(call, route)
+    return await route.handler(call)
+
+
+async def _answer_granted(
+    deps: Deps, request: web.BaseRequest, request_id: str, name: RepositoryName, reference: str
+) -> web.StreamResponse:
+    """GET of a blob by a URL that the API signed: its grant is all the credential there is, and all the query."""
+    call = _call(deps, request, request_id, ANONYMOUS, name, reference)
+    if len(request.query) != 1:
+        raise AccessDenied("anonymous", "ecr:GetDownloadUrlForLayer", call.arn, "the URL was altered")
+    repository, digest = await call.repository(), Digest.parse(reference)
+    downloads.check(deps, repository, digest, request.query[downloads.PARAMETER])
+    return await blobs.get(call)
+
+
+def _call(
+    deps: Deps, request: web.BaseRequest, request_id: str, principal: Principal, name: RepositoryName, reference: str
+) -> Call:
     request[PRINCIPAL] = principal
     context = Context(
         deps=deps,
         principal=principal,
-        registry=registry,
+        registry=deps.hosts.registry_of(request.headers.get("Host", "")),
         request_id=request_id,
         source_ip=request.remote or "",
         user_agent=request.headers.get("User-Agent", "")[:512],
         secure=request.secure,
     )
-    call = Call(context=context, request=request, name=name, reference=reference)
-    await _authorize(call, route)
-    return await route.handler(call)
+    return Call(context=context, request=request, name=name, reference=reference)
 
 
 async def _principal(deps: Deps, request: web.BaseRequest) -> Principal:

@@ -155,7 +155,13 @@ def upgrade() -> None:
             "digest", sa.String(length=160), nullable=True, comment="of those bytes; NULL: not known, read them again"
         ),
         sa.Column("parts", sa.Integer(), nullable=False),
-        sa.Column("small_part", sa.Boolean(), nullable=False, comment="a part below ECR's minimum came in"),
+        sa.Column(
+            "small_part",
+            sa.Boolean(),
+            nullable=False,
+            comment="a part below ECR's minimum was followed by another",
+        ),
+        sa.Column("last_part", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False, comment="the store's own, JSON"),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["repository_id"], ["repositories.id"], ondelete="CASCADE"),
