@@ -30,7 +30,7 @@ _grants = msgspec.json.Decoder(_Grant)
 def url(deps: Deps, repository: Repository, digest: Digest) -> str:
     """A URL that GETs the layer for the next hour, without any other credential."""
     ends = int(deps.clock.now().timestamp()) + SECONDS
-    sealed = deps.sealer.seal("layer-url", msgspec.json.encode(_Grant(repository.id, digest, ends)))
+    sealed = deps.sealer.seal("layer-url", msgspec.json.encode(_Grant(repository.id, str(digest), ends)))
     base = deps.hosts.registry_url(repository.registry)
     return f"{base}/v2/{repository.name}/blobs/{digest}?{PARAMETER}={sealed}"
 

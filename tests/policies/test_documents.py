@@ -399,6 +399,10 @@ BAD_ELEMENTS = [
     (where("DateEquals", "2020-01-01T", "a:b"), ".Condition.DateEquals.a:b", "no value for", OPERATOR),
     (where("DateEquals", "2020-01T10:00Z", "a:b"), ".Condition.DateEquals.a:b", "no value for", OPERATOR),
     (where("DateEquals", "2020-01-01T24:00Z", "a:b"), ".Condition.DateEquals.a:b", "no value for", OPERATOR),
+    (where("DateEquals", "2020-01-01T23:60Z", "a:b"), ".Condition.DateEquals.a:b", "no value for", OPERATOR),
+    (where("DateEquals", "2020-01-01T23:59:60Z", "a:b"), ".Condition.DateEquals.a:b", "no value for", OPERATOR),
+    (where("DateEquals", "2020-01-01T10:00+24:00", "a:b"), ".Condition.DateEquals.a:b", "no value for", OPERATOR),
+    (where("DateEquals", "2020-01-01T10:00+01:60", "a:b"), ".Condition.DateEquals.a:b", "no value for", OPERATOR),
     (where("DateEquals", "2020-01-01 10:00", "a:b"), ".Condition.DateEquals.a:b", "no value for", OPERATOR),
     (where("DateLessThan", "2020-*", "a:b"), ".Condition.DateLessThan.a:b", "no value for", OPERATOR),
     (where("DateLessThan", "-1", "a:b"), ".Condition.DateLessThan.a:b", "no value for", OPERATOR),
@@ -407,6 +411,7 @@ BAD_ELEMENTS = [
     (where("Null", "${aws:x}", "a:b"), ".Condition.Null.a:b", "no value for", OPERATOR),
     (where("Null", "", "a:b"), ".Condition.Null.a:b", "no value for", OPERATOR),
     (where("BinaryEquals", "QQ", "a:b"), ".Condition.BinaryEquals.a:b", "no value for", OPERATOR),
+    (where("BinaryEquals", "Q!Q==", "a:b"), ".Condition.BinaryEquals.a:b", "no value for", OPERATOR),
     (where("BinaryEquals", "é", "a:b"), ".Condition.BinaryEquals.a:b", "no value for", OPERATOR),
 ]
 
@@ -529,8 +534,9 @@ def test_the_size_of_a_repository_policy_counts_every_character() -> None:
 
 def test_an_identity_policy_is_latin() -> None:
     assert parse_identity_policy(json.dumps({"Statement": identity(), "Id": "é"}, ensure_ascii=False))
-    for character in ("\u0100", "\x00", "\x7f\u20ac"):
-        assert refused(parse_identity_policy, policy(identity()) + character).path == "$"
+    for character in ("\u0100", "\u20ac", "\u202e"):
+        text = json.dumps({"Statement": identity(), "Id": character}, ensure_ascii=False)
+        assert "outside of" in refused(parse_identity_policy, text).why
 
 
 # --- what comes out ---------------------------------------------------------------------------------------------------
@@ -606,6 +612,13 @@ def test_a_named_principal_keeps_its_arn_and_account(value: str, kind: str) -> N
     assert (kind, value, ACCOUNT) == (found.kind, found.name, found.account)
 
 
+def test_an_identity_provider_of_an_account_is_that_accounts() -> None:
+    arn = f"arn:aws:iam::{ACCOUNT}:saml-provider/ours"
+    (found,) = parse_resource_policy(policy(resource(Principal={"Federated": arn}))).statements[0].principals
+
+    assert found == Principal(kind="provider", name=arn, account=ACCOUNT)
+
+
 VALUE_OF = {
     "string": "x",
     "arn": REPOSITORY,
@@ -636,8 +649,7 @@ def test_every_operator_is_taken_apart_and_put_together(name: str, quantifier: A
 
 SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["*", "Allow", "ecr:*", ROOT, "x", ""])
 NAMES = st.sampled_from(
-    "Version Id Statement Sid Effect Principal NotPrincipal Action NotAction Resource NotResource Condition AWS "
-    "Service StringLike Null aws:x".split()
+    sorted({"Version", "Id", "Statement", *documents._ELEMENTS, "AWS", "Service", "StringLike", "Null", "aws:x"})
 )
 DOCUMENTS = st.recursive(
     SCALARS,

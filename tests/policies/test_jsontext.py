@@ -90,6 +90,11 @@ def test_depth_counts_brackets_outside_strings_only() -> None:
     assert json.loads(in_string) == loads(in_string)
 
 
+def test_the_limits_themselves_are_within() -> None:
+    assert loads(f"[{MAX_INT},-{MAX_INT}]") == [MAX_INT, -MAX_INT]
+    assert len(loads("[" + "{}," * (jsontext.MAX_CONTAINERS - 2) + "{}]")) == jsontext.MAX_CONTAINERS - 1
+
+
 def test_a_whole_surrogate_pair_is_one_character() -> None:
     assert loads('["\\ud83d\\udc0b"]') == ["\U0001f40b"]
 
