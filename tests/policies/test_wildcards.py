@@ -73,6 +73,7 @@ def test_text_between_any_two_ends_matches_a_star(start: str, middle: str, end: 
         ("*a?c*", "xabcx", True),
         ("*a?c*", "xbbcx", False),
         ("*a?c*", "xabbx", False),
+        ("*a?c*", "xcbcx", False),
         ("*a?a*b", "aaab", True),
         ("x*a?*", "xa", False),
         ("é*", "éa", True),
