@@ -2,6 +2,9 @@
 
     jsontext    JSON from outside, with one reading or refused
     documents   a policy's text -> Policy(statements), or PolicyInvalid naming the JSON path
+    elements    how an element of a policy is read and refused
+    principals  who a statement is about
+    conditions  the Condition element
     wildcards   `*` and `?` against a whole string, in bounded time
     filters     whether a tag may move
 
