@@ -85,7 +85,7 @@ class App:
             return request
         hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
         # The right-most hop that is no proxy of ours: what stands left of it anyone may have written.
-        client = next((hop for hop in reversed(hops) if not _is_in(hop, proxies)), request.remote)
+        client = next((hop for hop in reversed(hops) if not _is_in(hop, proxies)), request.remote or "")
         scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
         return request.clone(remote=client, scheme=scheme if scheme in ("http", "https") else request.scheme)
 

@@ -49,7 +49,7 @@ class Census:
             del self._by_source[source]
 
 
-class Connection(RequestHandler):  # type: ignore[misc] # a final class by convention, with no other place to count
+class Connection(RequestHandler):
     """One client connection."""
 
     __slots__ = ("_census", "_counted_as")

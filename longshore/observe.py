@@ -35,7 +35,7 @@ def set_up_logs(settings: Log) -> logging.handlers.QueueListener:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,  # here, while there is an exception to format: lines are written elsewhere
+        structlog.processors.format_exc_info,  # here: lines are written in another thread
     ]
     renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
     formatter = structlog.stdlib.ProcessorFormatter(

@@ -175,8 +175,7 @@ class _Parent:
         """Start a worker; the descriptor on which it will report."""
         report_read, report_write = os.pipe()
         inherited = Inherited(socket=self._listener.fileno(), report=report_write, parent=self._alive_read)
-        # The worker is in a group of its own turn of Ctrl-C: only this process handles it, and passes SIGTERM on.
-        worker = subprocess.Popen(
+        worker = subprocess.Popen(  # noqa: S603 # this very program
             [*self._command, _WORKER_FD, str(inherited)],
             pass_fds=(inherited.socket, inherited.report, inherited.parent),
         )

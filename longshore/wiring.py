@@ -27,7 +27,7 @@ from registry.names import AccountId, Region, RegistryRef
 from registry.options import Settings
 from registry.records import identities, schema
 from registry.records.engine import Database
-from registry.storage.base import Stores, StoreMismatch
+from registry.storage.base import StoreMismatch, Stores
 from registry.storage.disk import DiskStore
 
 DATABASE, MASTER_KEY, ROOT_KEY = "longshore.db", "master.key", "root-key.json"
@@ -135,9 +135,10 @@ def _sealer(config: Config, data: Path, db: Database) -> Sealer:
     wrapper = Sealer(dict.fromkeys(PURPOSES, _key_bytes(master)))
     now = dt.datetime.now(dt.UTC)
     if not _has_keys(db):
-        fresh = {purpose: wrapper.seal_bytes("secret", secrets.token_bytes(32)) for purpose in PURPOSES}
-        for purpose, wrapped in fresh.items():
-            db.write_here(lambda tx, p=purpose, w=wrapped: identities.add_installation_secret(tx, p, w, now))
+        fresh: dict[str, bytes] = {
+            purpose: wrapper.seal_bytes("secret", secrets.token_bytes(32)) for purpose in PURPOSES
+        }
+        db.write_here(lambda tx: identities.add_installation_secrets(tx, fresh, now))
     wrapped_keys = db.read_here(identities.installation_secrets)
     try:
         return Sealer({purpose: wrapper.open_bytes("secret", wrapped_keys[purpose]) for purpose in PURPOSES})

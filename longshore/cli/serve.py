@@ -3,10 +3,14 @@
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from longshore import config as configuration
+
+if TYPE_CHECKING:
+    from longshore.wiring import RootKey
 
 
 @click.command()
@@ -61,7 +65,7 @@ def _settings(flags: dict[str, object]) -> dict[str, object]:
     return {names[flag]: value for flag, value in flags.items() if value is not None}
 
 
-def _show_root_key(key: "wiring.RootKey") -> None:  # type: ignore[name-defined] # imported late
+def _show_root_key(key: "RootKey") -> None:
     if not key.is_new:
         return
     click.echo(f"A root access key was made for account {key.account}; it is kept in {key.file}")

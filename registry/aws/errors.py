@@ -48,6 +48,7 @@ _CODES: Final[Mapping[type[LongshoreError], str]] = {
     errors.BlobNotFound: "LayersNotFoundException",
     errors.NotAuthenticated: "UnrecognizedClientException",  # where the error itself names none
     errors.BlobInUse: "InvalidParameterException",
+    errors.ImageReferencedByManifestList: "InvalidParameterException",  # BatchDeleteImage tells it as a failure
     errors.ManifestInvalid: "InvalidParameterException",
     errors.SizeInvalid: "InvalidParameterException",
     errors.TooLarge: "InvalidParameterException",

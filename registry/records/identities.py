@@ -1,6 +1,7 @@
 """Rows of who may log in, and of the installation's own keys."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -42,10 +43,11 @@ def installation_secrets(tx: Tx) -> dict[str, bytes]:
     return {purpose: wrapped for purpose, wrapped in found}
 
 
-def add_installation_secret(tx: Tx, purpose: str, wrapped: bytes, now: dt.datetime) -> None:
-    """Keep a key of the installation, unless there is one for the purpose: it is made once."""
-    if purpose not in installation_secrets(tx):
-        tx.execute(sa.insert(installation_keys).values(purpose=purpose, wrapped=wrapped, created_at=now))
+def add_installation_secrets(tx: Tx, wrapped: Mapping[str, bytes], now: dt.datetime) -> None:
+    """Keep keys of the installation, by purpose, where there are none yet: each is made once."""
+    known = installation_secrets(tx)
+    for purpose in wrapped.keys() - known.keys():
+        tx.execute(sa.insert(installation_keys).values(purpose=purpose, wrapped=wrapped[purpose], created_at=now))
 
 
 def store_of(tx: Tx, region: str) -> str | None:

@@ -1,0 +1,242 @@
+"""The house laws, and the conventions that a reader relies on, held against the code itself."""
+
+import ast
+import importlib
+import pkgutil
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import longshore.app
+from registry import errors
+from registry.aws import spec
+from registry.aws.door import NO_PERMISSION_NEEDED, OPERATIONS
+from registry.aws.errors import face
+from registry.v2.errors import describe
+from registry.v2.routes import ROUTES
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("longshore", "registry", "policies")
+ROOMS = ("repositories", "images", "layers", "uploads", "downloads", "intake", "integrity")
+DOORS = longshore.app.DOORS  # imported for what their import does: every operation is on the table
+
+
+def modules(*packages: str) -> list[Path]:
+    found = [path for package in packages for path in (ROOT / package).rglob("*.py")]
+    return sorted(path for path in found if "versions" not in path.parts)
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports_of(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)}: imports are absolute"
+            found.add(node.module or "")
+    return found
+
+
+def calls_in(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Call):
+            yield node.lineno, ast.unparse(node.func)
+
+
+def ids(paths: list[Path]) -> list[str]:
+    return [name_of(path) for path in paths]
+
+
+ALL = modules(*PACKAGES)
+
+
+# --- law 1: bytes before rows, rows before burial ---------------------------------------------------------------------
+
+
+def test_law_1_an_upload_is_durable_before_its_row_and_spare_bytes_go_after_it() -> None:
+    """The order of the steps as they stand in the one function that commits, and in the one that calls it."""
+    tree = tree_of(ROOT / "registry" / "uploads.py")
+    functions = {node.name: ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}
+
+    assert "_commit(deps, repository, row, digest, await hold.finish(staged))" in functions["finish"]
+    commit = functions["_commit"]
+    assert 0 < commit.index("deps.db.write(unit)") < commit.index("store.delete(spare)")
+
+
+# --- law 2: every entry names its action ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ROUTES, ids=lambda key: f"{key[1]}-{key[0]}")
+def test_law_2_every_route_names_actions_of_the_model(key: tuple[str, str]) -> None:
+    known = {f"ecr:{name}" for name in spec.load("ecr").operations}
+
+    assert set(ROUTES[key].actions) <= known
+    assert ROUTES[key].actions or key[0] == "base"
+
+
+def test_law_2_every_operation_says_what_it_is_authorized_on() -> None:
+    free = {entry.action for entry in OPERATIONS if entry.on is NO_PERMISSION_NEEDED}
+
+    assert free == {"sts:GetCallerIdentity"}
+    assert len(list(OPERATIONS)) >= 27
+
+
+def test_law_2_only_doors_authorize() -> None:
+    for room in ROOMS:
+        path = ROOT / "registry" / f"{room}.py"
+        assert not [call for _, call in calls_in(path) if call.endswith("authorize")], room
+
+
+# --- law 3: deciding does no I/O --------------------------------------------------------------------------------------
+
+PURE_STDLIB = {
+    "abc", "base64", "binascii", "collections", "collections.abc", "dataclasses", "datetime", "enum", "functools",
+    "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "re", "string", "typing", "unicodedata",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", modules("policies"), ids=name_of)
+def test_law_3_policies_import_words_of_the_standard_library_only(path: Path) -> None:
+    foreign = {name for name in imports_of(path) if not name.startswith("policies")}
+
+    assert foreign <= PURE_STDLIB
+
+
+@pytest.mark.parametrize("name", ["registry/manifests.py", "registry/auth/sigv4.py", "registry/names.py"])
+def test_law_3_pure_modules_take_the_time_as_an_argument(name: str) -> None:
+    calls = {call for _, call in calls_in(ROOT / name)}
+
+    assert not calls & {"open", "time.time", "dt.datetime.now", "datetime.now", "os.urandom"}
+
+
+# --- law 4: one step, one transaction ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", modules("registry/records"), ids=name_of)
+def test_law_4_rows_know_no_network_and_wait_for_nothing(path: Path) -> None:
+    assert not imports_of(path) & {"aiohttp", "socket", "urllib.request"}
+    if path.name != "engine.py":
+        assert not [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.AsyncFunctionDef)]
+
+
+# --- law 5: errors are domain errors until the door -------------------------------------------------------------------
+
+
+def every_error(root: type[errors.LongshoreError] = errors.LongshoreError) -> list[type[errors.LongshoreError]]:
+    return [root, *(found for child in root.__subclasses__() for found in every_error(child))]
+
+
+def bare(kind: type[errors.LongshoreError]) -> errors.LongshoreError:
+    """An instance with a message and nothing else: faces may look at the class alone."""
+    made = kind.__new__(kind)
+    Exception.__init__(made, "why")
+    made.__dict__.update(message="why", field="", size=0, last_valid_byte=0, code="UnrecognizedClientException")
+    made.__dict__.update(upload="u", name="n", account="0" * 12, digests=[], digest="d", parents=[], limit=1)
+    return made
+
+
+@pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
+def test_law_5_every_domain_error_has_an_oci_face(kind: type[errors.LongshoreError]) -> None:
+    code, status, message = describe(bare(kind))
+
+    assert code.replace("_", "").isupper()
+    assert 400 <= status < 500 or (status == 503 and issubclass(kind, errors.Unavailable))
+    assert message == "why"
+
+
+@pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
+def test_law_5_every_domain_error_has_an_aws_face(kind: type[errors.LongshoreError]) -> None:
+    told = face(bare(kind), spec.load("ecr"), None)
+
+    assert told.code.endswith("Exception") or told.code in ("ServiceUnavailable", "SlowDown")
+    assert 400 <= told.status < 500 or issubclass(kind, errors.Unavailable)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_law_5_rooms_do_not_speak_http(room: str) -> None:
+    assert not [name for name in imports_of(ROOT / "registry" / f"{room}.py") if name.startswith("aiohttp")]
+
+
+# --- law 6: nothing later that is not a row ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", modules("registry"), ids=name_of)
+def test_law_6_nothing_is_fired_and_forgotten(path: Path) -> None:
+    """`intake` starts one step ahead and waits for it before it returns; nothing else may start a task."""
+    started = [f"{line}: {call}" for line, call in calls_in(path) if call.endswith(("create_task", "ensure_future"))]
+
+    assert not started or path.name == "intake.py"
+
+
+# --- conventions ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ALL, ids=name_of)
+def test_every_module_has_a_plate_on_its_door(path: Path) -> None:
+    assert ast.get_docstring(tree_of(path)), f"{name_of(path)} has no docstring"
+
+
+@pytest.mark.parametrize("path", ALL, ids=name_of)
+def test_no_module_holds_two_nouns(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+
+
+@pytest.mark.parametrize("path", ALL, ids=name_of)
+def test_nothing_unsafe_is_read_back(path: Path) -> None:
+    """promises.md T14: no state that executes."""
+    assert not imports_of(path) & {"pickle", "marshal", "shelve", "yaml"}
+    assert not [call for _, call in calls_in(path) if call in ("eval", "exec")]
+
+
+def test_every_module_stands_on_a_floor() -> None:
+    """import-linter says nothing of a module that no contract names."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    floors = {part.strip(" ()") for layer in contracts[0]["layers"] for part in layer.replace(":", "|").split("|")}
+    homeless = [
+        name
+        for name in ids(ALL)
+        if name not in PACKAGES and not any(name == floor or name.startswith(floor + ".") for floor in floors)
+    ]
+
+    assert homeless == []
+
+
+def test_our_names_are_not_shadowed_by_another_distribution() -> None:
+    for package in PACKAGES:
+        found = importlib.import_module(package)
+        assert Path(found.__file__ or "").parent == ROOT / package
+
+
+def test_no_test_folder_is_a_package() -> None:
+    """A `tests/registry/__init__.py` would shadow the real package."""
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_every_module_can_be_imported() -> None:
+    for package in PACKAGES:
+        for found in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
+            if not found.name.endswith("__main__") and ".migrations" not in found.name:
+                importlib.import_module(found.name)
+
+    assert "registry.v2.routes" in sys.modules
+
+
+def test_lock_files_hold_hashes_and_no_addresses() -> None:
+    for path in ROOT.glob("requirements*.lock"):
+        text = path.read_text(encoding="utf-8")
+        assert "://" not in text
+        assert text.count("--hash=sha256:") > 40
