@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime as dt
+import hashlib
+import json
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -52,6 +55,19 @@ def make_deps(**limits: int) -> Any:
     )
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer as it was on the wire; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
 class Server:
     """What a test needs to know of the running server."""
 
@@ -85,6 +101,72 @@ class Server:
                 return getattr(client, operation)(**params)
 
         return await asyncio.to_thread(work)
+
+    def request(
+        self,
+        body: bytes = b"{}",
+        *,
+        target: str | None = None,
+        headers: dict[str, str] | None = None,
+        service: str = "ecr",
+        region: str = "eu-west-1",
+        query: str = "",
+        key_id: str = KEY_ID,
+        secret: str = SECRET,
+        signed_body: bytes | None = None,
+    ) -> list[tuple[str, str]]:
+        """The headers of a signed POST: a list, so that a test can alter and repeat what it likes."""
+        now = self.deps.clock.now()
+        pairs = {"Host": self.netloc, "X-Amz-Date": f"{now:%Y%m%dT%H%M%SZ}", **(headers or {})}
+        if target is not None:
+            pairs = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target, **pairs}
+        claim = sigv4.Claim(
+            access_key_id=key_id,
+            date=f"{now:%Y%m%d}",
+            region=region,
+            service=service,
+            signed_headers=tuple(sorted(name.lower() for name in pairs)),
+            signature="",
+            timestamp=now.replace(microsecond=0),
+        )
+        request = sigv4.SignedRequest(
+            method="POST",
+            raw_path="/",
+            raw_query=query,
+            headers=tuple(pairs.items()),
+            body_sha256=hashlib.sha256(body if signed_body is None else signed_body).hexdigest(),
+        )
+        authorization = (
+            f"AWS4-HMAC-SHA256 Credential={key_id}/{claim.date}/{region}/{service}/aws4_request, "
+            f"SignedHeaders={';'.join(claim.signed_headers)}, Signature={sigv4.signature(claim, request, secret)}"
+        )
+        return [*pairs.items(), ("Authorization", authorization)]
+
+    async def send(self, headers: list[tuple[str, str]], body: bytes = b"{}", *, query: str = "") -> Answer:
+        """The answer to a POST with just these headers, and a length where none is among them."""
+        names = {name.lower() for name, _ in headers}
+        if not names & {"content-length", "transfer-encoding"}:
+            headers = [*headers, ("Content-Length", str(len(body)))]
+        lines = [f"POST /{'?' + query if query else ''} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+        head = "\r\n".join([*lines, "Connection: close", "", ""]).encode(errors="surrogateescape")
+        return await self.raw(head + body)
+
+    async def raw(self, data: bytes) -> Answer:
+        """The answer to these bytes."""
+        host, port = self.netloc.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        try:
+            writer.write(data)
+            await writer.drain()
+            head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)).decode()
+            status, *lines = head.strip().split("\r\n")
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
+            return Answer(status=int(status.split()[1]), headers=headers, body=body)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 Serve = Callable[..., Awaitable[Server]]
