@@ -1,0 +1,13 @@
+"""Longshore beside its peers, in one run: `make bench`, or `python bench/compare.py --help`.
+
+compare     the run: start everything, every load in turn on every server, print, write docs/performance.md
+loads       what is measured, one entry for each path
+servers     the programs under load: Longshore, the registries found on this machine, nginx as the floor for blobs
+engine      a dockerd of the run's own, for whole pushes and pulls
+load        requests as fast as they are answered, over many connections
+wire        one connection and one request at a time; pushes
+machine     cores, processor time and memory of processes
+report      medians, ratios, tables
+
+Only loopback is used, every load ends by itself, and everything that was started is stopped by its process id.
+"""
