@@ -231,7 +231,7 @@ def _push(server: Server, blobs: list[Blob], at_once: int, push: Callable[[wire.
     """Push all blobs over `at_once` connections; MB a second until the last is acknowledged."""
     os.sync()  # what an earlier sample left to the disk is not this one's
     size = sum(len(blob.data) for blob in blobs)
-    machine.touch(size + size // 4)
+    machine.warm_pages(server.directory, size + size // 4)
     waiting, failed = list(blobs), list[Exception]()
 
     def one_after_another() -> None:
