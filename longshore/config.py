@@ -1,27 +1,29 @@
 """The operator's configuration: one TOML file, `LONGSHORE_SECTION__KEY` in the environment, and flags, in rising order.
 
 Every setting is a field with its meaning; docs/configuration.md is written from them. A key that is not known is an
-error in the file and a warning in the environment, where other programs' variables may live.
+error in the file and a warning in the environment, where other programs' variables may live. Whatever is wrong is one
+`ConfigError`: the setting, its trouble and where it came from, never the value of a secret.
 """
 
 import difflib
-import os
+import json
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
+from longshore import values
 from registry import options
-from registry.names import AccountId, BadName, Region
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The process."""
 
-    data: Annotated[str, Meta(description="Data directory: database, blobs, keys.")] = "./longshore-data"
+    data: Annotated[str, Meta(min_length=1, description="Data directory: database, blobs, keys.")] = "./longshore-data"
     workers: Annotated[int, Meta(ge=1, le=64, description="Processes that share the port.")] = 1
     drain_seconds: Annotated[int, Meta(ge=0, description="Time that requests in flight have after SIGTERM.")] = 30
 
@@ -31,8 +33,10 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 5000
-    tls_cert: Annotated[str, Meta(description="Certificate chain (PEM file). Empty: plain HTTP.")] = ""
-    tls_key: Annotated[str, Meta(description="Private key of the certificate (PEM file).")] = ""
+    tls_cert: Annotated[
+        str, Meta(description="Certificate chain (PEM file); `longshore cert` makes one. Empty: plain HTTP.")
+    ] = ""
+    tls_key: Annotated[str, Meta(description="Private key of the certificate (PEM file), without a passphrase.")] = ""
     trusted_proxies: Annotated[
         tuple[str, ...], Meta(description="Addresses or networks whose X-Forwarded-For and -Proto are believed.")
     ] = ()
@@ -45,7 +49,9 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Literal["off", "errors", "all"],
         Meta(description="Requests that are logged: none, changes and failures, or all."),
     ] = "errors"
-    format: Annotated[Literal["auto", "json", "console"], Meta(description="`auto`: console on a terminal.")] = "auto"
+    format: Annotated[
+        Literal["auto", "json", "console"], Meta(description="`auto`: console on a terminal, JSON elsewhere.")
+    ] = "auto"
     level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least level.")] = "info"
     file: Annotated[str, Meta(description="File to append to. Empty: standard error.")] = ""
 
@@ -53,7 +59,9 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Counters for Prometheus."""
 
-    token: Annotated[str, Meta(description="Bearer token that opens /metrics from elsewhere than loopback.")] = ""
+    token: Annotated[
+        str, Meta(description="Bearer token that opens /metrics from elsewhere than loopback. Empty: loopback only.")
+    ] = ""
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,13 +70,14 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     master_key: Annotated[
         str,
         Meta(
-            description="Wraps all other keys: 32 bytes as 64 hexadecimal digits or base64. Empty: in a file of data."
+            description="Wraps all other keys: 32 bytes as 64 hexadecimal digits or base64. Empty: `master.key` in the "
+            "data directory, made at the first start."
         ),
     ] = ""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All sections."""
+    """All sections. `warnings`: one line for each thing in the environment that was likely meant and is not known."""
 
     server: Server = msgspec.field(default_factory=Server)
     http: Http = msgspec.field(default_factory=Http)
@@ -83,84 +92,202 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used. One line: which key, what is wrong, where it came from."""
+    """The configuration cannot be used. One line: which setting, what is wrong, where it came from."""
 
 
-PREFIX: Final = "LONGSHORE_"
-SECRETS: Final = frozenset({("metrics", "token"), ("secrets", "master_key")})
+SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
+    field.name: field.type for field in msgspec.structs.fields(Config) if field.name != "warnings"
+}
+# Every setting, `http.port`, and its type with its bounds and description.
+SETTINGS: Final[dict[str, Any]] = {
+    f"{section}.{field.name}": field.type
+    for section, kind in SECTIONS.items()
+    for field in msgspec.structs.fields(kind)
+}
+DEFAULTS: Final[dict[str, Any]] = {
+    setting: getattr(getattr(Config(), setting.partition(".")[0]), setting.partition(".")[2]) for setting in SETTINGS
+}
+SECRETS: Final = frozenset({"metrics.token", "secrets.master_key"})
+LISTS: Final = frozenset({"http.trusted_proxies"})  # comma-separated in the environment
+
+_PREFIX: Final = "LONGSHORE_"
+_LARGEST: Final = 2**63 - 1
+
+
+class _Given(NamedTuple):
+    """A value that somebody set. `exact`: typed already, so that "5000" is no number."""
+
+    setting: str
+    value: Any
+    origin: str
+    exact: bool
+
+
+def env_name(setting: str) -> str:
+    """The environment's name of a setting: `http.port` is LONGSHORE_HTTP__PORT."""
+    return _PREFIX + setting.replace(".", "__").upper()
 
 
 def load(*, data: Path | None, file: Path | None, env: Mapping[str, str], flags: Mapping[str, object]) -> Config:
     """The configuration. `flags` are by setting, `http.port`. Raises ConfigError."""
-    tree: dict[str, dict[str, Any]] = {}
-    warnings: list[str] = []
-    if file is not None:
-        _merge(tree, _read(file), f"file {file.name}")
-    for name, value in sorted(env.items()):
-        if name.startswith(PREFIX) and "__" in name:
-            warnings += _from_environment(tree, name, value)
-    for setting, given in {**flags, **({"server.data": str(data)} if data else {})}.items():
-        section, _, key = setting.partition(".")
-        tree.setdefault(section, {})[key] = given
-    try:
-        config = msgspec.convert({**tree, "warnings": warnings}, Config, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"configuration: {error}") from None
-    _check(config)
+    given_flags = {**({"server.data": str(data)} if data is not None else {}), **flags}
+    given = [
+        *(_from_file(file) if file is not None else ()),
+        *_from_environment(env),
+        *(_Given(setting, value, f"flag {_flag(setting)}", True) for setting, value in given_flags.items()),
+    ]
+    tree: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    origins: dict[str, str] = {}
+    for one in given:
+        section, _, key = one.setting.partition(".")
+        tree[section][key] = _converted(one)
+        origins[one.setting] = one.origin
+    built: dict[str, Any] = {section: kind(**tree[section]) for section, kind in SECTIONS.items()}
+    config = Config(**built, warnings=tuple(_warnings(env)))
+    _check_tls_pair(config, origins)
     return config
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _flag(setting: str) -> str:
+    return f"--{setting.partition('.')[2].replace('_', '-')}"
+
+
+# --- where values come from -------------------------------------------------------------------------------------------
+
+
+def _from_file(file: Path) -> Iterator[_Given]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"cannot read {file.name}: {error.strerror}") from None
+        raise ConfigError(f"cannot read the configuration file {file}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file.name} is not TOML: {error}") from None
+        raise ConfigError(f"the configuration file {file} is not TOML: {_one_line(str(error))}") from None
+    origin = f"file {file.name}"
+    for section, held in found.items():
+        if section in SECTIONS and not isinstance(held, dict):
+            raise ConfigError(f"{section}: is a section, so it is written [{section}] ({origin})")
+        for key, value in held.items() if isinstance(held, dict) else [("", held)]:
+            setting = f"{section}.{key}".rstrip(".")
+            if setting not in SETTINGS:
+                raise ConfigError(f"{_one_line(setting)}: there is no such setting{_nearest(setting)} ({origin})")
+            yield _Given(setting, value, origin, True)
 
 
-def _merge(tree: dict[str, dict[str, Any]], found: Mapping[str, Any], origin: str) -> None:
-    for section, values in found.items():
-        for key, value in values.items() if isinstance(values, dict) else [("", values)]:
-            if key not in _keys(section):
-                raise ConfigError(f"{section}.{key} ({origin}) is no setting{_nearest(f'{section}.{key}')}")
-            tree.setdefault(section, {})[key] = value
+def _from_environment(env: Mapping[str, str]) -> Iterator[_Given]:
+    for setting in SETTINGS:
+        name = env_name(setting)
+        if name in env:
+            listed = setting in LISTS
+            value: Any = [part.strip() for part in env[name].split(",") if part.strip()] if listed else env[name]
+            yield _Given(setting, value, f"environment {name}", False)
+        if setting in SECRETS and f"{name}_FILE" in env:
+            if name in env:
+                raise ConfigError(f"{setting}: is set twice: keep one (environment {name} and {name}_FILE)")
+            yield _Given(setting, _secret_file(setting, f"{name}_FILE", env), f"environment {name}_FILE", False)
 
 
-def _from_environment(tree: dict[str, dict[str, Any]], name: str, value: str) -> list[str]:
-    section, _, key = name.removeprefix(PREFIX).lower().partition("__")
-    if key.endswith("_file") and (section, key.removesuffix("_file")) in SECRETS:
-        key = key.removesuffix("_file")
-        try:
-            value = Path(value).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigError(f"cannot read the file that {name} names: {error.strerror}") from None
-    if key not in _keys(section):
-        return [f"{name} is no setting{_nearest(f'{section}.{key}')}"]
-    listed: Any = tuple(part.strip() for part in value.split(",") if part.strip())
-    tree.setdefault(section, {})[key] = listed if (section, key) == ("http", "trusted_proxies") else value
-    return []
+def _secret_file(setting: str, name: str, env: Mapping[str, str]) -> str:
+    try:
+        found = Path(env[name]).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigError(f"{setting}: cannot read {_shown(setting, env[name], file=True)}: {why} ({name})") from None
+    if not found:
+        raise ConfigError(f"{setting}: the file {_shown(setting, env[name], file=True)} is empty (environment {name})")
+    return found
 
 
-def _keys(section: str) -> tuple[str, ...]:
-    found = getattr(Config(), section, None)
-    return found.__struct_fields__ if isinstance(found, msgspec.Struct) else ()
+def _warnings(env: Mapping[str, str]) -> Iterator[str]:
+    """Names that look meant for this program. Others may be anyone's: a Kubernetes service named `longshore` brings
+    LONGSHORE_PORT and its like into every pod."""
+    known = {env_name(setting): setting for setting in SETTINGS}
+    known |= {f"{env_name(setting)}_FILE": setting for setting in SECRETS}
+    mistaken = {name.replace("__", "_"): name for name in known}
+    for name in sorted(env):
+        if not name.startswith(_PREFIX) or name in known:
+            continue
+        if name in mistaken:
+            yield f"{name} is not a setting; did you mean {mistaken[name]}? (environment)"
+        elif "__" in name:
+            close = difflib.get_close_matches(name, known, 1)
+            yield f"{_one_line(name)} is not a setting{f'; did you mean {close[0]}?' if close else ''} (environment)"
 
 
 def _nearest(setting: str) -> str:
-    known = [f"{section}.{key}" for section in Config.__struct_fields__ for key in _keys(section)]
-    close = difflib.get_close_matches(setting, known, 1)
+    """A suggestion: the key where it really lives, else the setting that is written most like it."""
+    key = setting.rpartition(".")[2]
+    homes = [known for known in SETTINGS if known.partition(".")[2] == key]
+    close = homes[:1] if len(homes) == 1 else difflib.get_close_matches(setting, SETTINGS, 1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _check(config: Config) -> None:
+# --- what a value may be ----------------------------------------------------------------------------------------------
+
+
+def _converted(given: _Given) -> Any:
+    """The value in its setting's type, checked by itself."""
+    setting, shown = given.setting, _shown(given.setting, given.value)
     try:
-        AccountId.parse(config.registry.account)
-        Region.parse(config.registry.region)
-    except BadName as error:
-        raise ConfigError(f"registry.{error.kind}: {error.why}") from None
-    if bool(config.http.tls_cert) != bool(config.http.tls_key):
-        raise ConfigError("http.tls_cert and http.tls_key go together")
-    for path in filter(None, (config.http.tls_cert, config.http.tls_key)):
-        if not os.access(path, os.R_OK):
-            raise ConfigError(f"cannot read {path}")
+        value = msgspec.convert(given.value, SETTINGS[setting], strict=given.exact)
+        if isinstance(value, int) and value > _LARGEST:
+            raise ValueError("is too large")
+        for text in [value] if isinstance(value, str) else value if isinstance(value, tuple) else ():
+            _check_text(setting, text)
+    except msgspec.ValidationError:
+        raise ConfigError(f"{setting}: {shown} is not {expected(setting)} ({given.origin})") from None
+    except (ValueError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"{setting}: {shown}: {why} ({given.origin})") from None
+    return value
+
+
+def expected(setting: str) -> str:
+    """What a setting's value is, in words: "a whole number from 0 to 65535"."""
+    from msgspec import inspect
+
+    kind: Any = inspect.type_info(SETTINGS[setting])
+    kind = kind.type if isinstance(kind, inspect.Metadata) else kind
+    match kind:
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.IntType(ge=least, le=most):
+            return "a whole number" + (f" from {least} to {most}" if most is not None else f", {least} or more")
+        case inspect.LiteralType():
+            # In the order in which they are declared; msgspec sorts them.
+            return "one of " + ", ".join(SETTINGS[setting].__origin__.__args__)
+        case inspect.VarTupleType():
+            return "a list of texts"
+        case _:
+            return "a text" + (" that is not empty" if kind.min_length else "")
+
+
+def _shown(setting: str, value: object, *, file: bool = False) -> str:
+    """A value for a message: short, on one line. A secret is not shown; `file`: the name of its file is."""
+    if setting in SECRETS and not file:
+        return "the value"
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[\x00-\x1f\x7f\s]+", " ", text)[:200]
+
+
+def _check_text(setting: str, text: str) -> None:
+    """Raises ValueError or OSError saying what is wrong."""
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ValueError("holds a control character")
+    if setting in values.CHECKS and (text or DEFAULTS[setting]):
+        values.CHECKS[setting](text)
+
+
+def _check_tls_pair(config: Config, origins: Mapping[str, str]) -> None:
+    cert, key = config.http.tls_cert, config.http.tls_key
+    if bool(cert) != bool(key):
+        has, lacks = ("http.tls_cert", "http.tls_key") if cert else ("http.tls_key", "http.tls_cert")
+        raise ConfigError(f"{lacks}: is missing: {has} is set, and they go together ({origins[has]})")
+    if cert:
+        try:
+            values.check_certificate(cert, key)
+        except ValueError as error:
+            raise ConfigError(f"http.tls_cert: {error} ({origins['http.tls_cert']})") from None

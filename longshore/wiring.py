@@ -67,7 +67,7 @@ def prepare(config: Config, environment: Mapping[str, str], listen_url: str) -> 
     finally:
         db.close()
     if key.file is not None:
-        _write_root_key(key, config.registry.public_url or listen_url)
+        _write_root_key(key, config.registry.public_url or listen_url, config.registry.region)
     return key
 
 
@@ -229,13 +229,14 @@ def _keep_root_key(db: Database, sealer: Sealer, key: RootKey) -> None:
     db.write_here(lambda tx: identities.put_only_key(tx, key.account, row))
 
 
-def _write_root_key(key: RootKey, endpoint: str) -> None:
+def _write_root_key(key: RootKey, endpoint: str, region: str) -> None:
     assert key.file is not None
     content = {
         "accountId": key.account,
         "accessKeyId": key.access_key_id,
         "secretAccessKey": key.secret,
         "endpoint": endpoint,
+        "region": region,
     }
     _write_private(key.file, json.dumps(content, indent=2) + "\n")
 

@@ -1,0 +1,31 @@
+"""Writing a small file whole or not at all: keys, certificates, other programs' configuration."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+
+def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Put `content` in the place of the file, on disk when this returns. A link keeps pointing at it.
+
+    A private file is at no moment readable by others. Raises OSError.
+    """
+    path = path.resolve()
+    fd, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made 0600
+    try:
+        with open(fd, "wb") as out:
+            out.write(content)
+            os.fchmod(out.fileno(), mode)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

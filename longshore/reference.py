@@ -1,0 +1,110 @@
+"""The configuration as people read it: the reference page of all settings, and the settings of one installation.
+
+The page is written from the fields of `longshore/config.py` and `registry/options.py`; docs/configuration.md holds it,
+and a test holds the two together. A secret is never shown, only whether there is one.
+"""
+
+import json
+from typing import Any, Final
+
+from longshore.config import DEFAULTS, LISTS, SECRETS, SECTIONS, SETTINGS, Config, env_name, expected
+
+HIDDEN: Final = "(hidden)"
+
+_INTRODUCTION: Final = """\
+# Configuration
+
+Longshore runs without any. What is set wins in this order: a flag of the command, then the environment, then the file
+that `--config` names, then the default.
+
+- **File**: TOML, one table for each section below. A key that is not known is an error.
+- **Environment**: `LONGSHORE_SECTION__KEY`, with two underscores between section and key. A name that is not known is
+  a warning. Lists are written with commas. A secret can also be read from a file: add `_FILE` to its name.
+- **Flags**: `longshore serve --help` lists them.
+
+`longshore config check FILE` says whether a file can be used, `longshore config show` what holds in the end, without
+secrets. Relative paths start at the directory that the command is run in.
+
+These names are read from the environment, and are not settings: `LONGSHORE_ROOT_ACCESS_KEY_ID` and
+`LONGSHORE_ROOT_SECRET_ACCESS_KEY` bring the root user's access key; without them one is made at the first start and
+kept in the data directory.
+
+This page is written by `longshore config reference`.
+"""
+
+_EXAMPLE: Final = """\
+## Example
+
+```toml
+[http]
+host = "0.0.0.0"
+port = 443
+tls_cert = "/etc/longshore/server.crt"
+tls_key = "/etc/longshore/server.key"
+
+[registry]
+account = "123456789012"
+region = "eu-central-1"
+public_url = "https://registry.example.com"
+```
+"""
+
+
+def render_reference() -> str:
+    """The page, as Markdown."""
+    return "\n".join([_INTRODUCTION, *(_section(section) for section in SECTIONS), _EXAMPLE])
+
+
+def _section(section: str) -> str:
+    rows = [
+        f"## {section}",
+        "",
+        (SECTIONS[section].__doc__ or "").strip(),
+        "",
+        "| Key | Value | Default | Meaning |",
+        "|---|---|---|---|",
+        *(_row(setting) for setting in SETTINGS if setting.startswith(f"{section}.")),
+        "",
+    ]
+    return "\n".join(rows)
+
+
+def _row(setting: str) -> str:
+    meaning = SETTINGS[setting].__metadata__[0].description
+    names = f"`{env_name(setting)}`" + (f" or `{env_name(setting)}_FILE`" if setting in SECRETS else "")
+    kind = f"{expected(setting)}{f'; {unit(setting)}' if unit(setting) else ''}"
+    if setting in SECRETS:
+        kind += "; secret"
+    cells = [f"`{setting}`<br>{names}", kind, f"`{_toml(DEFAULTS[setting])}`", meaning]
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def unit(setting: str) -> str:
+    """What a number counts, where that is a unit of measure; it is the end of the key's name."""
+    for ending, word in (("_seconds", "seconds"), ("_bytes", "bytes"), ("_chunk", "bytes")):
+        if setting.endswith(ending):
+            return word
+    return ""
+
+
+def shown(config: Config) -> dict[str, dict[str, Any]]:
+    """All sections with the values that hold; a secret that is set is hidden."""
+    tree: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for setting in SETTINGS:
+        section, _, key = setting.partition(".")
+        value = getattr(getattr(config, section), key)
+        tree[section][key] = HIDDEN if setting in SECRETS and value else list(value) if setting in LISTS else value
+    return tree
+
+
+def as_toml(tree: dict[str, dict[str, Any]]) -> str:
+    tables = [
+        "\n".join([f"[{section}]", *(f"{key} = {_toml(value)}" for key, value in values.items())])
+        for section, values in tree.items()
+    ]
+    return "\n\n".join(tables) + "\n"
+
+
+def _toml(value: object) -> str:
+    """One value. JSON's texts, numbers, truth values and lists are TOML's too; control characters cannot occur."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
