@@ -22,6 +22,8 @@ from bench import engine, machine, report
 from bench.loads import QUICK, Content, Effort, Load, Sample, everything
 from bench.report import Figures
 from bench.servers import Server, found
+from longshore.config import Log
+from registry.options import Storage
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 GROUPS: Final = ("manifest", "head", "blob", "push", "tags", "start", "memory", "docker")
@@ -37,7 +39,7 @@ def main() -> None:
         servers = found(directory, shlex.split(given.longshore_command), given.workers, given.peers)
         with machine.on(machine.LOAD_CORES):
             figures = _run(servers, groups, given.rounds, QUICK if given.quick else Effort(), directory)
-        text = report.text(figures, servers, _facts(figures, servers, given.rounds))
+        text = report.text(figures, servers, _facts(figures, servers, given))
     finally:
         for server in servers:
             server.stop()
@@ -128,17 +130,20 @@ def _whole(title: str) -> Load:
     return Load(group="docker", title=title, unit="s", run=run, better="less", cost="")
 
 
-def _facts(figures: Sequence[Figures], servers: Sequence[Server], rounds: int) -> dict[str, str]:
+def _facts(figures: Sequence[Figures], servers: Sequence[Server], given: argparse.Namespace) -> dict[str, str]:
     foreign = [share for one in figures for share in one.foreign()]
     busy = (
         f"{statistics.median(foreign):.0%} of it in the middle, {max(foreign):.0%} at most" if foreign else "not known"
     )
     python = ".".join(str(part) for part in sys.version_info[:3])
     return {
-        "Run on": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, {rounds} rounds",
+        "Run on": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, {given.rounds} rounds",
         "Machine": machine.description(),
         "Used by others during a sample": busy,
         "Programs": ", ".join(f"{server.title} ({server.version()})" for server in servers) + f"; Python {python}",
+        "Settings of Longshore": f"workers {given.workers}; all others as they come, so log.access = {Log().access}, "
+        f"storage.verify_reads = {Storage().verify_reads}",
+        "Load": f"{'wrk and ' if shutil.which('wrk') else ''}bench/load.py",
     }
 
 

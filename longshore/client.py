@@ -70,14 +70,14 @@ class Client:
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One call of the ECR API: `describe_registry`. Raises CallFailed."""
-        with _told(self.endpoint):
-            answer: dict[str, Any] = getattr(self._client(), operation)(**parameters)
+        with _told(self.endpoint), contextlib.closing(self._client()) as client:
+            answer: dict[str, Any] = getattr(client, operation)(**parameters)
             return answer
 
     def items(self, operation: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         """What stands under `key` on all pages. Raises CallFailed."""
-        with _told(self.endpoint):
-            pages = self._client().get_paginator(operation).paginate(**parameters, PaginationConfig={"PageSize": _PAGE})
+        with _told(self.endpoint), contextlib.closing(self._client()) as client:
+            pages = client.get_paginator(operation).paginate(**parameters, PaginationConfig={"PageSize": _PAGE})
             for page in pages:
                 yield from page[key]
 

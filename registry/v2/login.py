@@ -46,6 +46,8 @@ async def token(deps: Deps, request: web.BaseRequest) -> web.Response:
         principal = await _from_form(deps, request)
     elif request.method in ("GET", "HEAD"):
         header = request.headers.get("Authorization")
+        if header is None and _asks_to_change(request.query.getall("scope", [])):
+            raise NotAuthenticated("log in to push or delete")  # dockerd would try a token for nobody six times
         principal = ANONYMOUS if header is None else await deps.authenticator.header(header, now)
     else:
         raise OciError("UNSUPPORTED", 405, "ask for a token by GET or POST")
@@ -54,6 +56,12 @@ async def token(deps: Deps, request: web.BaseRequest) -> web.Response:
     issued = now.isoformat(timespec="seconds").replace("+00:00", "Z")
     body = {"token": text, "access_token": text, "expires_in": seconds, "issued_at": issued}
     return web.json_response(body, headers={"Cache-Control": "no-store"})
+
+
+def _asks_to_change(scopes: list[str]) -> bool:
+    """Whether a scope, as in `repository:<name>:pull,push`, asks for more than reading."""
+    rights = {right for scope in " ".join(scopes).split() for right in scope.rpartition(":")[2].split(",")}
+    return bool(rights & {"push", "delete", "*"})
 
 
 async def _from_form(deps: Deps, request: web.BaseRequest) -> Principal:

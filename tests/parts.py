@@ -1,0 +1,63 @@
+"""The real parts that take part in a test run: which there are, and how many tests each one carried.
+
+A test names the program that it needs with `@pytest.mark.real("dockerd")`. Where the program is missing the test is
+skipped with that reason, and fails where `CI` is set: a run that proves less must not look like one that proves all.
+"""
+
+import collections
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+
+def _found(program: str) -> Callable[[], bool]:
+    return lambda: shutil.which(program) is not None
+
+
+def _named(variable: str) -> Callable[[], bool]:
+    return lambda: bool(os.environ.get(variable))
+
+
+def terraform_plugins() -> Path | None:
+    """The folder with Terraform's AWS provider, which LONGSHORE_TEST_TF_PLUGINS names."""
+    named = os.environ.get("LONGSHORE_TEST_TF_PLUGINS", "")
+    return Path(named) if named and Path(named).is_dir() else None
+
+
+# name -> whether this machine has it
+PARTS: Final[Mapping[str, Callable[[], bool]]] = {
+    "awscli": _found("aws"),
+    "boto3": lambda: True,
+    "dockerd": lambda: os.geteuid() == 0 and _found("dockerd")() and _found("docker")(),
+    "skopeo": _found("skopeo"),
+    "buildah": _found("buildah"),
+    "crane": _found("crane"),
+    "regctl": _found("regctl"),
+    "terraform": lambda: _found("terraform")() and terraform_plugins() is not None,
+    "oci-conformance": _named("LONGSHORE_TEST_OCI_CONFORMANCE"),
+}
+# Parts that no package registry has, so that CI cannot be asked for them.
+OPTIONAL: Final = frozenset({"terraform", "oci-conformance"})
+
+passed: Final[collections.Counter[str]] = collections.Counter()
+
+
+def missing(part: str) -> str | None:
+    """Why a test of this part cannot run here; None where it can."""
+    return None if PARTS[part]() else f"{part} is not on this machine"
+
+
+def must_be_there(part: str) -> bool:
+    """Whether its absence is a failure."""
+    return bool(os.environ.get("CI")) and part not in OPTIONAL
+
+
+def summary() -> list[str]:
+    """One line for each part: how many passed tests it took part in."""
+    width = max(map(len, PARTS))
+    return [
+        f"{part:<{width}}  {passed[part] or '-':>5}{'' if missing(part) is None else '  not on this machine'}"
+        for part in PARTS
+    ]
