@@ -10,7 +10,7 @@
                     RangeInvalid SizeInvalid
       Denied        NotAuthenticated AccessDenied
       Limited       LimitExceeded TooManyRequests
-      Unavailable   StorageUnavailable StorageFull DatabaseUnavailable CorruptBlob
+      Unavailable   StorageUnavailable StorageFull DatabaseUnavailable DatabaseDamaged CorruptBlob
 
 Rooms raise the most specific one with facts; each door has one table from these classes to its own wire form, looked
 up by nearest ancestor. `str(error)` is a sentence that any client may see: never a path, a statement or a traceback.
@@ -349,6 +349,14 @@ class DatabaseUnavailable(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("the database is not available at the moment; try again")
+
+
+class DatabaseDamaged(DatabaseUnavailable):
+    """The database's file is not what the database wrote. `why`, for the operator, is what the driver said."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
 
 
 class CorruptBlob(Unavailable):

@@ -22,6 +22,11 @@ def find(tx: Tx, store_id: str, digest: Digest) -> Blob | None:
     return None if row is None else _blob(row)
 
 
+def by_id(tx: Tx, blob_id: int) -> Blob | None:
+    row = tx.execute(sa.select(blobs).where(_b.id == blob_id)).one_or_none()
+    return None if row is None else _blob(row)
+
+
 def linked(tx: Tx, repository_id: int, digest: Digest) -> Blob | None:
     """The bytes that a repository may hand out under a digest, damaged ones too."""
     row = tx.execute(_LINKED, {"repository": repository_id, "digest": digest}).one_or_none()

@@ -28,7 +28,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from registry.errors import DatabaseUnavailable, LongshoreError, StorageFull
+from registry.errors import DatabaseDamaged, DatabaseUnavailable, LongshoreError, StorageFull
 
 T = TypeVar("T")
 Tx = sa.Connection
@@ -221,4 +221,6 @@ def _translated() -> Iterator[None]:
         if isinstance(error, sa.exc.IntegrityError):
             raise
         _log.error("database: %s", error.orig)
+        if type(error) is sa.exc.DatabaseError:  # the driver's word for a file that is damaged or no database at all
+            raise DatabaseDamaged(str(error.orig)) from error
         raise DatabaseUnavailable from error

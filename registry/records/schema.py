@@ -20,11 +20,33 @@ class SchemaTooNew(Exception):
     """The data was written by a newer program. The message is for the operator."""
 
 
+class SchemaTooOld(Exception):
+    """The data was written by an older program, and no newer one has been started on it. For the operator."""
+
+
 def version(tx: Tx) -> str | None:
     """The number of the last script that ran on this database; None for an empty one."""
     if not sa.inspect(tx).has_table("alembic_version"):
         return None
     return tx.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
+
+
+def require(tx: Tx) -> None:
+    """Return if the database is at HEAD. Raises SchemaTooNew, SchemaTooOld."""
+    found = version(tx)
+    if found == HEAD:
+        return
+    if found is None or found in known():
+        raise SchemaTooOld(
+            f"the database has schema {found or '0'}, this program writes schema {HEAD}: start the server once, which "
+            "brings it up to date"
+        )
+    raise SchemaTooNew(_too_new(found))
+
+
+def known() -> set[str]:
+    """The numbers of all scripts."""
+    return {path.name.partition("_")[0] for path in (_SCRIPTS / "versions").glob("[0-9]*_*.py")}
 
 
 def upgrade(tx: Tx) -> None:
@@ -41,12 +63,14 @@ def upgrade(tx: Tx) -> None:
     config.set_main_option("path_separator", "os")
     scripts = ScriptDirectory.from_config(config)
     if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
-        raise SchemaTooNew(
-            f"the database has schema {found}, this program knows schemas up to {HEAD}: start the newer program"
-        )
+        raise SchemaTooNew(_too_new(found))
     environment = EnvironmentContext(
         config, scripts, fn=lambda revision, _context: scripts._upgrade_revs("head", revision)
     )
     with environment:
         environment.configure(connection=tx, transactional_ddl=True)
         environment.run_migrations()
+
+
+def _too_new(found: str) -> str:
+    return f"the database has schema {found}, this program knows schemas up to {HEAD}: start the newer program"

@@ -35,6 +35,7 @@ class Stored:
     key: str
     size: int
     identity: str | None
+    written_at: dt.datetime | None = dataclasses.field(default=None, compare=False)  # None: not asked for
 
 
 class Hold(Protocol):

@@ -37,11 +37,19 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 class DiskStore:
     """A directory of one region's bytes."""
 
-    def __init__(self, root: Path, region: Region) -> None:
-        """Open the store at `root`, making it where there is none. Raises StoreMismatch for another region's."""
+    def __init__(self, root: Path, region: Region, *, make: bool = True, store_id: str | None = None) -> None:
+        """Open the store at `root`. Raises StoreMismatch for another region's, and where there is none.
+
+        `make`: a missing store is made, with the identity `store_id` (a copy has its original's) or a fresh one.
+        """
         self.root = root
+        file = root / IDENTITY_FILE
         with _translated():
-            self.store_id = _open_identity(root, region)
+            if not file.exists():
+                if not make:
+                    raise StoreMismatch(f"{file} is missing: restore it from a backup")
+                _make_identity(root, region, store_id or secrets.token_hex(16))
+            self.store_id = _read_identity(file, region)
 
     async def begin(self) -> Staged:
         return Staged(key=secrets.token_hex(16), size=0, state={})
@@ -69,7 +77,8 @@ class DiskStore:
                 found = os.stat(self._at(key))
         except FileNotFoundError:
             return None
-        return Stored(key=key, size=found.st_size, identity=identity_of(found))
+        written_at = dt.datetime.fromtimestamp(found.st_mtime, dt.UTC)
+        return Stored(key=key, size=found.st_size, identity=identity_of(found), written_at=written_at)
 
     async def read(self, key: str, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
         with _translated():
@@ -158,31 +167,32 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
-def _open_identity(root: Path, region: Region) -> str:
-    """The id in the store's identity file; a new store gets one, written last, when its directories are durable."""
-    file = root / IDENTITY_FILE
-    if not file.exists():
-        for shard in _SHARDS:
-            (root / shard).mkdir(mode=0o700, parents=True, exist_ok=True)
-        sync_directory(root)
-        draft = root / f".{IDENTITY_FILE}.{os.getpid()}"
-        with open(draft, "w", encoding="utf-8") as out:
-            json.dump({"storeId": secrets.token_hex(16), "region": region}, out)
-            out.flush()
-            os.fsync(out.fileno())
-        # A link fails where another process was first; then its identity holds.
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, file)
-        draft.unlink()
-        sync_directory(root)
-        sync_directory(root.parent)
+def _make_identity(root: Path, region: Region, store_id: str) -> None:
+    """Make a store; its identity is written last, when its directories are durable."""
+    for shard in _SHARDS:
+        (root / shard).mkdir(mode=0o700, parents=True, exist_ok=True)
+    sync_directory(root)
+    draft = root / f".{IDENTITY_FILE}.{os.getpid()}"
+    with open(draft, "w", encoding="utf-8") as out:
+        json.dump({"storeId": store_id, "region": region}, out)
+        out.flush()
+        os.fsync(out.fileno())
+    # A link fails where another process was first; then its identity holds.
+    with contextlib.suppress(FileExistsError):
+        os.link(draft, root / IDENTITY_FILE)
+    draft.unlink()
+    sync_directory(root)
+    sync_directory(root.parent)
+
+
+def _read_identity(file: Path, region: Region) -> str:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         store_id, stored_region = str(found["storeId"]), str(found["region"])
     except (ValueError, KeyError, TypeError):
         raise StoreMismatch(f"{file} is damaged: restore it from a backup") from None
     if stored_region != region:
-        raise StoreMismatch(f"{root} holds the bytes of region {stored_region}, not of {region}")
+        raise StoreMismatch(f"{file.parent} holds the bytes of region {stored_region}, not of {region}")
     return store_id
 
 
