@@ -9,8 +9,10 @@ Finishing verifies the digest, makes the bytes durable, and then, in one transac
 repository's link and the upload's end (house law: bytes before rows).
 """
 
+import asyncio
 import contextlib
 import dataclasses
+import logging
 import uuid
 from collections.abc import AsyncIterator
 from typing import Final
@@ -20,16 +22,27 @@ import msgspec
 from registry import intake, layers
 from registry.auth.sealing import BadSeal
 from registry.context import Deps
-from registry.errors import InvalidLayer, LimitExceeded, RangeInvalid, RepositoryNotFound, UploadNotFound
+from registry.errors import (
+    DatabaseUnavailable,
+    InvalidLayer,
+    LimitExceeded,
+    RangeInvalid,
+    RepositoryNotFound,
+    Unavailable,
+    UploadNotFound,
+)
 from registry.intake import Hash
 from registry.model import Blob, Repository, Upload
 from registry.names import Digest
 from registry.records import blobs as rows
 from registry.records import repositories as repository_rows
 from registry.records.engine import Tx
-from registry.storage.base import BlobStore, Hold, Staged, Stored, UploadBusy
+from registry.storage.base import BlobStore, Hold, Staged, Stored, UploadBusy, UploadLost
+from registry.storage.trouble import translated
 
 SMALLEST_PART: Final = 5 * 1024 * 1024  # bytes; ECR's minimum for all parts but the last
+
+_log = logging.getLogger(__name__)
 
 
 class Ticket(msgspec.Struct, frozen=True, array_like=True):
@@ -128,10 +141,13 @@ async def finish(
     *,
     start: int | None = None,
 ) -> Finished:
-    """Add the last bytes, if any, and make a blob of the upload.
+    """Add the last bytes, if any, and make a blob of the upload. An upload that became this blob before is one still:
+    the first answer may have been lost on the way.
 
     Raises InvalidLayer for other bytes than the digest's (the upload is over then), and as `append`.
     """
+    if await was_finished(deps, repository, ticket.id, digest):
+        return Finished(blob=await layers.stat(deps, repository, digest), existed=True)
     async with _held(deps, repository, ticket, start) as (hold, row):
         staged = Staged(key=row.key, size=row.size, state=row.state)
         algorithm = digest.algorithm if row.size == 0 else row.algorithm
@@ -139,9 +155,11 @@ async def finish(
         if chunks is not None:
             received = await _receive(deps, repository, hold, row, algorithm, chunks)
             if received.cut is not None:
+                hold.sink(staged)
                 raise received.cut
             staged, found = received.staged, Digest(f"{algorithm}:{received.state.hexdigest()}")
         if staged.size == 0 and await _is_retry(deps, repository, digest):
+            await _abandon(deps, repository, row)
             return Finished(blob=await layers.stat(deps, repository, digest), existed=True)
         if found is None or found.algorithm != digest.algorithm:
             await hold.settle(staged)
@@ -150,6 +168,17 @@ async def finish(
             await _abandon(deps, repository, row)
             raise InvalidLayer(digest, found)
         return await _commit(deps, repository, row, digest, await hold.finish(staged))
+
+
+async def was_finished(deps: Deps, repository: Repository, upload_id: str, digest: Digest) -> bool:
+    """Whether the upload is over because it became this blob."""
+
+    def unit(tx: Tx) -> bool:
+        found = rows.upload(tx, upload_id)
+        over = found is not None and found[1] == "finished" and found[0].repository_id == repository.id
+        return over and bool(rows.held(tx, repository.id, [digest]))
+
+    return await deps.db.point(unit)
 
 
 async def cancel(deps: Deps, repository: Repository, ticket: Ticket) -> None:
@@ -163,7 +192,8 @@ async def cancel(deps: Deps, repository: Repository, ticket: Ticket) -> None:
         closed = await deps.db.write(lambda tx: rows.insert_upload(tx, tombstone, status="cancelled"))
     else:
         closed = await deps.db.write(lambda tx: rows.close_upload(tx, row.id, "cancelled", now))
-        await store.abort(Staged(key=row.key, size=row.size, state=row.state))
+        if closed:  # else its bytes may be a blob's by now
+            await store.abort(Staged(key=row.key, size=row.size, state=row.state))
     if not closed:
         raise _unknown(repository, ticket.id)
 
@@ -201,11 +231,19 @@ async def _held(
             yield hold, row
     except UploadBusy:
         raise RangeInvalid(row.size) from None
+    except UploadLost:
+        _log.error("upload %s: its bytes are gone from the store; it is over", row.id)
+        await deps.db.write(lambda tx: rows.close_upload(tx, row.id, "cancelled", deps.clock.now()))
+        raise _unknown(repository, ticket.id) from None
+    except (DatabaseUnavailable, asyncio.CancelledError):
+        raise  # a row that names these bytes may be written yet
     except BaseException:
         # Without a row nobody will find these bytes again. A row that was just written keeps them.
-        if fresh and await deps.db.point(lambda tx: rows.upload(tx, row.id)) is None:
+        if fresh:
             with contextlib.suppress(Exception):
-                await store.abort(staged)
+                found = await deps.db.point(lambda tx: rows.upload(tx, row.id))
+                if found is None or found[0].key != row.key:
+                    await store.abort(staged)
         raise
 
 
@@ -219,7 +257,13 @@ async def _receive(
     if fd is None:
         staged = await hold.append(staged, intake.hashed(chunks, state, limit=limit))
         return _Received(staged=staged, state=state, cut=None)
-    size, cut = await intake.receive(chunks, fd, state, limit=limit)
+    try:
+        with translated():
+            size, cut = await intake.receive(chunks, fd, state, limit=limit)
+    except BaseException:
+        with contextlib.suppress(Unavailable):
+            hold.sink(staged)  # cuts off what came, so that a full disk has room again at once
+        raise
     return _Received(staged=dataclasses.replace(staged, size=staged.size + size), state=state, cut=cut)
 
 
@@ -260,7 +304,8 @@ async def _commit(deps: Deps, repository: Repository, row: Upload, digest: Diges
     def unit(tx: Tx) -> tuple[Finished, str | None]:
         if repository_rows.by_id(tx, repository.id) is None:
             raise RepositoryNotFound(repository.name, repository.registry.account)
-        rows.close_upload(tx, row.id, "finished", now)
+        if not rows.close_upload(tx, row.id, "finished", now) and rows.upload(tx, row.id) is not None:
+            raise _unknown(repository, row.id)  # given up in the meantime, and its bytes with it
         blob, spare = rows.put(
             tx,
             store_id=store.store_id,
@@ -276,7 +321,8 @@ async def _commit(deps: Deps, repository: Repository, row: Upload, digest: Diges
     finished, spare = await deps.db.write(unit)
     deps.hashes.drop(row.id, row.size)
     if spare is not None:
-        await store.delete(spare)
+        with contextlib.suppress(Unavailable):  # garbage collection finds it; the blob is in
+            await store.delete(spare)
     return finished
 
 

@@ -75,8 +75,11 @@ async def upload_layer_part(ctx: Context, req: Params) -> Result:
 
 @operation("ecr", "CompleteLayerUpload", on=on_repository)
 async def complete_layer_upload(ctx: Context, req: Params) -> Result:
-    repository, upload = await _upload(ctx, req)
+    repository = await repositories.get(ctx.deps, registry_of(ctx, req), name_of(req))
     digest = _only_digest(req["layerDigests"])
+    if await uploads.was_finished(ctx.deps, repository, req["uploadId"], digest):
+        raise LayerAlreadyExists(repository.name, repository.registry.account, digest)
+    upload = await uploads.row_of(ctx.deps, repository, req["uploadId"])
     if upload.parts == 0:
         raise EmptyUpload
     if upload.small_part:

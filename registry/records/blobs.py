@@ -174,11 +174,10 @@ def insert_upload(tx: Tx, new: Upload, *, status: str = "open") -> bool:
 
 
 def move_upload(tx: Tx, new: Upload, *, seen: int) -> bool:
-    """Write an open upload's new size; False where it no longer had the size `seen`, or is no longer open."""
-    found = tx.execute(
-        sa.update(uploads).where(_u.id == new.id, _u.size == seen, _u.status == "open").values(**_moving(new))
-    )
-    return found.rowcount == 1
+    """Write an open upload's new size; False where it no longer had the size `seen`, is no longer open, or has its
+    bytes elsewhere: two requests may both have begun it."""
+    mine = (_u.id == new.id) & (_u.key == new.key) & (_u.size == seen) & (_u.status == "open")
+    return tx.execute(sa.update(uploads).where(mine).values(**_moving(new))).rowcount == 1
 
 
 def close_upload(tx: Tx, upload_id: str, status: str, now: dt.datetime) -> bool:

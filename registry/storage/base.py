@@ -19,6 +19,10 @@ class UploadBusy(Exception):
     """Another writer, perhaps in another process, has hold of the upload's bytes."""
 
 
+class UploadLost(Exception):
+    """Bytes of the upload that were safely in are not there any more: someone else removed them."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
     """Bytes on their way in. `state` is the store's own, plain JSON, kept in the upload's row."""
@@ -39,7 +43,10 @@ class Stored:
 
 
 class Hold(Protocol):
-    """One upload's bytes, held by this writer alone. Either `sink` or `append`, then `settle`."""
+    """One upload's bytes, held by this writer alone. Either `sink` or `append`, then `settle`.
+
+    Every method raises UploadLost where there are fewer bytes than `staged.size`.
+    """
 
     def sink(self, staged: Staged) -> int | None:
         """A file descriptor to write to, at `staged.size`, with whatever lay behind it cut off; None: use `append`."""
@@ -68,7 +75,7 @@ class BlobStore(Protocol):
         ...
 
     def hold(self, staged: Staged) -> AbstractAsyncContextManager[Hold]:
-        """The right to write to the key. Raises UploadBusy at once when someone else has it.
+        """The right to write to the key. Raises UploadBusy at once when someone else has it, UploadLost.
 
         What the upload's row says must be read again under the hold: whoever had it before may have moved it on.
         """

@@ -12,18 +12,17 @@ its directory.
 import asyncio
 import contextlib
 import datetime as dt
-import errno
 import fcntl
 import json
 import os
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from registry.errors import StorageFull, StorageUnavailable
 from registry.names import Region
-from registry.storage.base import Hold, Staged, Stored, StoreMismatch, UploadBusy
+from registry.storage.base import Hold, Staged, Stored, StoreMismatch, UploadBusy, UploadLost
+from registry.storage.trouble import translated as _translated
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,7 +30,6 @@ T = TypeVar("T")
 IDENTITY_FILE = "longshore-store.json"
 _SHARDS = [f"{number:02x}" for number in range(256)]
 _PIECE = 256 * 1024
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class DiskStore:
@@ -57,8 +55,12 @@ class DiskStore:
     @contextlib.asynccontextmanager
     async def hold(self, staged: Staged) -> AsyncIterator[Hold]:
         path = self._at(staged.key)
-        with _translated():
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        make = 0 if staged.size else os.O_CREAT
+        try:
+            with _translated():
+                fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | make, 0o600)
+        except FileNotFoundError:
+            raise UploadLost(staged.key) from None
         try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -119,7 +121,7 @@ class DiskHold:
     def sink(self, staged: Staged) -> int | None:
         # What an interrupted or losing writer left behind the acknowledged size must never become part of the blob.
         with _translated():
-            os.ftruncate(self._fd, staged.size)
+            self._cut(staged)
             os.lseek(self._fd, staged.size, os.SEEK_SET)
         return self._fd
 
@@ -140,11 +142,17 @@ class DiskHold:
             return Stored(key=staged.key, size=staged.size, identity=identity_of(os.fstat(self._fd)))
 
     def _sync(self, staged: Staged) -> None:
-        if os.fstat(self._fd).st_size != staged.size:
-            os.ftruncate(self._fd, staged.size)
+        self._cut(staged)
         os.fsync(self._fd)
         # The first fsync of a new file is in vain while its name may be lost; later ones of a clean directory are free.
         sync_directory(self._directory)
+
+    def _cut(self, staged: Staged) -> None:
+        size = os.fstat(self._fd).st_size
+        if size < staged.size:
+            raise UploadLost(staged.key)  # to make it longer would fill it up with zeros that nobody sent
+        if size > staged.size:
+            os.ftruncate(self._fd, staged.size)
 
 
 def identity_of(found: os.stat_result) -> str:
@@ -204,16 +212,3 @@ def _shard_keys(directory: Path, older_than: float) -> list[str]:
 async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     with _translated():
         return await asyncio.to_thread(work, *args, **kwargs)
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """The operating system's troubles as domain errors. A missing file stays what it is: callers know what it means."""
-    try:
-        yield
-    except (FileNotFoundError, FileExistsError, BlockingIOError):
-        raise
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StorageFull from error
-        raise StorageUnavailable from error
