@@ -36,11 +36,11 @@ Unit = Callable[[Tx], T]
 
 _log = logging.getLogger(__name__)
 
-_BUSY_MS = 5000
 _READERS = 4
 _BATCH = 256
-# Longer than the busy timeout, so that a foreign lock is reported by SQLite first.
-_ANSWER_SECONDS = 15
+_QUEUE_SECONDS = 5.0  # that a unit waits for its turn: for those before it, another process, a foreign lock (F24)
+_ANSWER_SECONDS = 15.0  # that it may take from then on
+_BUSY_MS = int(_QUEUE_SECONDS * 1000)
 
 
 @dataclasses.dataclass(slots=True)
@@ -52,9 +52,14 @@ class _Job:
     outcome: Any = None
     error: BaseException | None = None
 
+    def take(self) -> bool:
+        """Whether the unit shall run: its caller still waits, and will wait for its end from now on."""
+        if self.future.running():
+            return True
+        return not self.future.cancelled() and self.future.set_running_or_notify_cancel()
+
     def deliver(self) -> None:
-        # A waiter that gave up has cancelled its future; the commit stands all the same.
-        if not self.future.set_running_or_notify_cancel():
+        if not self.take():
             return
         if self.error is not None:
             self.future.set_exception(self.error)
@@ -82,12 +87,22 @@ class Database:
     async def write(self, unit: Unit[T]) -> T:
         """Run `unit` in a transaction and return its result once that is durable.
 
-        Raises what the unit raises; DatabaseUnavailable when a foreign lock held it off, StorageFull when there was no
-        room. After DatabaseUnavailable the outcome is unknown: the caller may only say "try again".
+        Raises what the unit raises; DatabaseUnavailable when its turn did not come in time, StorageFull when there was
+        no room. After DatabaseUnavailable the outcome is unknown: the caller may only say "try again".
         """
-        future: concurrent.futures.Future[T] = concurrent.futures.Future()
-        self._queue.put(_Job(unit, future))
-        return await _in_time(asyncio.wrap_future(future))
+        job = _Job(unit, concurrent.futures.Future())
+        self._queue.put(job)
+        answer: asyncio.Future[T] = asyncio.wrap_future(job.future)
+        try:
+            done, _ = await asyncio.wait([answer], timeout=_QUEUE_SECONDS)
+            # A unit that has not begun is called off, and one that has is waited for.
+            if not done and not job.future.cancel():
+                done, _ = await asyncio.wait([answer], timeout=_ANSWER_SECONDS)
+            if not done:
+                raise DatabaseUnavailable
+            return answer.result()
+        finally:
+            answer.cancel()
 
     async def read(self, unit: Unit[T]) -> T:
         """Run `unit` on a consistent snapshot in a reader thread."""
@@ -113,7 +128,9 @@ class Database:
         try:
             return future.result(_ANSWER_SECONDS)
         except TimeoutError:
-            raise DatabaseUnavailable from None
+            if future.cancel():
+                raise DatabaseUnavailable from None
+            return future.result()  # it has begun: a migration takes what it takes
 
     def close(self) -> None:
         """Finish what is queued and close every connection. The database must not be used afterwards."""
@@ -171,6 +188,8 @@ class Database:
 
     @staticmethod
     def _run(connection: sa.Connection, job: _Job) -> None:
+        if not job.take():
+            return
         try:
             with connection.begin_nested():
                 job.outcome = job.unit(connection)
