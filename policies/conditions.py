@@ -4,19 +4,14 @@ Everything that can be known to be wrong is refused here, when the policy is wri
 a date that is none. A condition that cannot be decided later would leave a Deny without effect.
 
 Sources: AWS IAM user guide, "IAM JSON policy elements: Condition operators", "Condition", "Single-valued vs.
-multivalued context keys"; W3C note "Date and Time Formats".
+multivalued context keys".
 """
 
-import base64
-import binascii
 import dataclasses
-import datetime as dt
-import ipaddress
-import re
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
-from policies import jsontext
+from policies import jsontext, values
 from policies.elements import LEGACY, PolicyInvalid, mapping
 
 Family = Literal["string", "numeric", "date", "bool", "binary", "ip", "arn", "null"]
@@ -53,11 +48,6 @@ OPERATORS: Final[Mapping[str, Family]] = {
 }
 _QUANTIFIERS: Final[Mapping[str, Quantifier]] = {"ForAllValues": "ForAllValues", "ForAnyValue": "ForAnyValue"}
 _IF_EXISTS: Final = "IfExists"
-
-_NUMBER = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
-_EPOCH = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
-_DATE = re.compile(r"([0-9]{4})-([0-9]{2})(?:-([0-9]{2}))?")
-_TIME = re.compile(r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.[0-9]{1,9})?)?(?:[Zz]|[+-]([0-9]{2}):?([0-9]{2}))?")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +106,11 @@ def _block(operator: Operator, block: object, path: str) -> list[Condition]:
         if key in found:
             raise PolicyInvalid(where, "the key appears twice, in different capitalization")
         listed = value if isinstance(value, list) else [value]
-        values = tuple(_scalar(item, where) for item in listed)
-        for text in values:
+        texts = tuple(_scalar(item, where) for item in listed)
+        for text in texts:
             if not _CHECKS[operator.family](text):
                 raise PolicyInvalid(where, f"{jsontext.shown(text)} is no value for {operator}", text=LEGACY)
-        found[key] = Condition(operator=operator, key=key, values=values)
+        found[key] = Condition(operator=operator, key=key, values=texts)
     return list(found.values())
 
 
@@ -141,61 +131,6 @@ def _scalar(value: object, path: str) -> str:
     raise PolicyInvalid(path, "expected a string, a number or a boolean, or a list of them")
 
 
-# --- values -----------------------------------------------------------------------------------------------------------
-
-
-def _is_boolean(text: str) -> bool:
-    return text.lower() in ("true", "false")
-
-
-def _is_boolean_or_variable(text: str) -> bool:
-    return _is_boolean(text) or "${" in text
-
-
-def _is_number(text: str) -> bool:
-    return _NUMBER.fullmatch(text) is not None
-
-
-def _is_date(text: str) -> bool:
-    """ISO 8601 to the month at least, or seconds since 1970."""
-    if _EPOCH.fullmatch(text):
-        return True
-    day, _, time = text.replace("t", "T").partition("T")
-    date = _DATE.fullmatch(day)
-    if date is None or ("T" in text.upper() and not (date[3] and _is_time(time))):
-        return False
-    try:
-        dt.date(int(date[1]), int(date[2]), int(date[3] or 1))
-    except ValueError:
-        return False
-    return True
-
-
-def _is_time(text: str) -> bool:
-    found = _TIME.fullmatch(text)
-    if found is None:
-        return False
-    hour, minute, second, offset_hour, offset_minute = (int(part or 0) for part in found.groups())
-    return hour < 24 and minute < 60 and second < 60 and offset_hour < 24 and offset_minute < 60
-
-
-def _is_binary(text: str) -> bool:
-    try:
-        base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return True
-
-
-def _is_network(text: str) -> bool:
-    """An address, or a range of them; bits below the prefix may be set."""
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return "%" not in text and (text.rpartition("/")[2].isdigit() or "/" not in text)
-
-
 def _is_anything(_: str) -> bool:
     return True
 
@@ -203,10 +138,10 @@ def _is_anything(_: str) -> bool:
 _CHECKS: Final[Mapping[Family, Callable[[str], bool]]] = {
     "string": _is_anything,
     "arn": _is_anything,  # what is no ARN matches none
-    "numeric": _is_number,
-    "date": _is_date,
-    "bool": _is_boolean_or_variable,
-    "binary": _is_binary,
-    "ip": _is_network,
-    "null": _is_boolean,
+    "numeric": lambda text: values.number(text) is not None,
+    "date": lambda text: values.instant(text) is not None,
+    "bool": lambda text: values.boolean(text) is not None or "${" in text,
+    "binary": lambda text: values.octets(text) is not None,
+    "ip": lambda text: values.network(text) is not None,
+    "null": lambda text: values.boolean(text) is not None,
 }

@@ -110,10 +110,10 @@ def test_a_hostile_pattern_looks_at_each_character_few_times(pattern: str, monke
     searched = 0
     find = wildcards._find
 
-    def counting(piece: str, text: str, start: int, end: int, single: bool) -> int:
+    def counting(piece: wildcards.Piece, text: str, start: int, end: int) -> int:
         nonlocal searched
-        found = find(piece, text, start, end, single)
-        searched += (end if found < 0 else found + len(piece)) - start
+        found = find(piece, text, start, end)
+        searched += (end if found < 0 else found + len(piece.text)) - start
         return found
 
     monkeypatch.setattr(wildcards, "_find", counting)
