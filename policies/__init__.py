@@ -5,6 +5,12 @@
     elements    how an element of a policy is read and refused
     principals  who a statement is about
     conditions  the Condition element
+    access      a request and all policies -> Decision
+    statements  one statement, asked: does it speak of this request?
+    callers     who asks, and by which of their names a statement means them
+    operators   how a condition is decided
+    variables   `${aws:username}`, and the condition keys of a request
+    values      numbers, times, addresses and bytes as conditions write them
     wildcards   `*` and `?` against a whole string, in bounded time
     filters     whether a tag may move
 
