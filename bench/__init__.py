@@ -3,7 +3,8 @@
 compare     the run: start everything, every load in turn on every server, print, write docs/performance.md
 loads       what is measured, one entry for each path
 servers     the programs under load: Longshore, the registries found on this machine, nginx as the floor for blobs
-engine      a dockerd of the run's own, for whole pushes and pulls
+engine      whole pushes and pulls
+dockerd     a dockerd of one's own; the tests use it too
 load        requests as fast as they are answered, over many connections
 wire        one connection and one request at a time; pushes
 machine     cores, processor time and memory of processes

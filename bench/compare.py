@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bench import engine, machine, report
+from bench import dockerd, engine, machine, report
 from bench.loads import QUICK, Content, Effort, Load, Sample, everything
 from bench.report import Figures
 from bench.servers import Server, found
@@ -84,7 +84,7 @@ def _run(
         if load.group in groups:
             figures.append(_in_rounds(load, [one for one in servers if load.knows(one)], rounds))
             print(report.line(figures[-1], servers), file=sys.stderr, flush=True)
-    if "docker" in groups and engine.is_available():
+    if "docker" in groups and dockerd.is_available():
         figures += _docker(servers, min(rounds, _DOCKER_ROUNDS), directory)
     return figures
 

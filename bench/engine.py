@@ -1,4 +1,4 @@
-"""Whole `docker push` and `docker pull`, by a dockerd of the run's own (root only; no bridge, no iptables).
+"""Whole `docker push` and `docker pull`, by a dockerd of the run's own.
 
 Each round has an image of its own, since an engine remembers which layers a registry holds. The engine compresses
 what it pushes and unpacks what it pulls, on the load's core: mostly it is itself that is measured here.
@@ -8,14 +8,14 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bench import machine
+from bench.dockerd import Dockerd
 from bench.servers import Server
 from bench.wire import Refused
 
@@ -24,40 +24,17 @@ LAYER_BYTES: Final = 25_000_000
 _PATIENCE: Final = 300.0
 
 
-def is_available() -> bool:
-    return os.geteuid() == 0 and bool(shutil.which("dockerd")) and bool(shutil.which("docker"))
-
-
-class Engine:
-    """A dockerd with its data below `directory`."""
+class Engine(Dockerd):
+    """A dockerd on the load's core."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        directory.mkdir()
+        super().__init__(directory)
         self._archive = directory / "image.tar"
-        self._socket = f"unix://{directory}/d.sock"
-        self._process: subprocess.Popen[bytes] | None = None
         self._rounds = 0
 
-    def start(self) -> None:
-        command = [
-            "dockerd", "--host", self._socket, "--data-root", f"{self._directory}/data",
-            "--exec-root", f"{self._directory}/exec", "--pidfile", f"{self._directory}/pid",
-            "--iptables=false", "--bridge=none",
-        ]  # fmt: skip
-        with open(self._directory / "output.log", "wb") as log, machine.on(machine.LOAD_CORES):
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
-        while subprocess.run(self._docker("version"), capture_output=True, check=False).returncode:
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise Refused("dockerd does not start: " + (self._directory / "output.log").read_text()[-500:])
-            time.sleep(0.2)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(60)
-            self._process = None
+    def start(self, **how: Any) -> None:
+        with machine.on(machine.LOAD_CORES):
+            super().start(**how)
 
     def new_image(self) -> str:
         """Make an image that no registry has seen; its name."""
@@ -83,7 +60,7 @@ class Engine:
     def _log_in(self, server: Server) -> None:
         given = server.authorization("basic").removeprefix("Basic ")
         auths = {f"127.0.0.1:{server.port}": {"auth": given}} if given else {}
-        (self._directory / "config.json").write_text(json.dumps({"auths": auths}))
+        (self.directory / "config.json").write_text(json.dumps({"auths": auths}))
 
     def _timed(self, *arguments: str) -> float:
         began = time.perf_counter()
@@ -91,12 +68,10 @@ class Engine:
         return time.perf_counter() - began
 
     def _run(self, *arguments: str) -> None:
-        done = subprocess.run(self._docker(*arguments), capture_output=True, text=True, check=False, timeout=_PATIENCE)
+        command = self.command(*arguments)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE)
         if done.returncode:
             raise Refused(f"docker {arguments[0]}: {done.stderr[-300:]}")
-
-    def _docker(self, *arguments: str) -> list[str]:
-        return ["docker", "--host", self._socket, "--config", str(self._directory), *arguments]
 
 
 def _write_image(file: Path, name: str) -> None:
