@@ -295,7 +295,10 @@ class Denied(LongshoreError):
 class NotAuthenticated(Denied):
     """No credential, or one that is not good. `code` is AWS's name for the trouble."""
 
-    def __init__(self, message: str = "authentication required", *, code: str = "UnrecognizedClientException") -> None:
+    # Not "authentication required": docker takes that for the code's own text, and shows its user nothing.
+    def __init__(
+        self, message: str = "log in to this registry first", *, code: str = "UnrecognizedClientException"
+    ) -> None:
         super().__init__(message)
         self.code = code
 
