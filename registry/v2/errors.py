@@ -32,7 +32,7 @@ TABLE: Final[Mapping[type[Exception], tuple[str, int]]] = {
     errors.BlobInUse: ("UNSUPPORTED", 405),
     errors.Invalid: ("UNSUPPORTED", 400),
     errors.ManifestInvalid: ("MANIFEST_INVALID", 400),
-    errors.TooLarge: ("SIZE_INVALID", 413),
+    errors.TooLarge: ("DENIED", 413),  # dockerd would send the layer six times at SIZE_INVALID
     errors.SizeInvalid: ("SIZE_INVALID", 400),
     errors.RangeInvalid: ("BLOB_UPLOAD_INVALID", 416),
     errors.InvalidLayer: ("DIGEST_INVALID", 400),
