@@ -7,10 +7,11 @@ from typing import BinaryIO, Final
 from aiohttp import web
 
 from registry import layers
+from registry.errors import CorruptBlob
 from registry.layers import Opened
-from registry.model import Blob
+from registry.model import Blob, Repository
 from registry.names import Digest
-from registry.v2.calls import Call, empty
+from registry.v2.calls import Call, empty, is_known
 from registry.v2.errors import API_VERSION, OciError
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -18,10 +19,9 @@ _INLINE: Final = 64 * 1024  # a blob this small goes out in one write with its h
 
 
 async def get(call: Call) -> web.StreamResponse:
-    digest = Digest.parse(call.reference)
-    if _is_known(call.request, digest):
-        return empty(304, Docker_Content_Digest=digest, ETag=f'"{digest}"')
-    repository = await call.repository()
+    digest, repository = Digest.parse(call.reference), await call.repository()
+    if is_known(call.request, digest):
+        return await _unchanged(call, repository, digest)
     wanted = _range_header(call.request, digest)
     opened = await layers.open_blob(call.deps, repository, digest, whole=wanted is None)
     try:
@@ -35,14 +35,21 @@ async def get(call: Call) -> web.StreamResponse:
 
 
 async def head(call: Call) -> web.StreamResponse:
-    digest = Digest.parse(call.reference)
-    blob = await layers.stat(call.deps, await call.repository(), digest)
+    digest, repository = Digest.parse(call.reference), await call.repository()
+    if is_known(call.request, digest):
+        return await _unchanged(call, repository, digest)
+    blob = await layers.stat(call.deps, repository, digest)
     return web.Response(headers={**_headers(blob), "Content-Length": str(blob.size)})
 
 
 async def delete(call: Call) -> web.StreamResponse:
     await layers.delete(call.deps, await call.repository(), Digest.parse(call.reference))
     return empty(202)
+
+
+async def _unchanged(call: Call, repository: Repository, digest: Digest) -> web.StreamResponse:
+    """304 to a client that has the blob, if a GET could have served it."""
+    return web.Response(status=304, headers=_headers(await layers.stat(call.deps, repository, digest)))
 
 
 def _headers(blob: Blob) -> dict[str, str]:
@@ -69,13 +76,18 @@ async def _send_file(
     status = 200 if span is None else 206
     if stop - first <= _INLINE:
         file.seek(first)
-        return web.Response(status=status, headers=headers, body=file.read(stop - first))
+        body = file.read(stop - first)
+        if len(body) < stop - first:  # cut off since it was opened
+            raise CorruptBlob(blob.digest)
+        return web.Response(status=status, headers=headers, body=body)
     answer = web.StreamResponse(status=status, headers=headers)
     answer.content_length = stop - first
     await answer.prepare(request)
     if request.transport is None:
         raise ConnectionResetError("the client is gone")
-    await asyncio.get_running_loop().sendfile(request.transport, file, first, stop - first)
+    sent = await asyncio.get_running_loop().sendfile(request.transport, file, first, stop - first)
+    if sent < stop - first:
+        raise CorruptBlob(blob.digest)
     await answer.write_eof()
     return answer
 
@@ -96,11 +108,6 @@ async def _send_chunks(request: web.BaseRequest, opened: Opened) -> web.StreamRe
         await answer.prepare(request)
     await answer.write_eof()
     return answer
-
-
-def _is_known(request: web.BaseRequest, digest: Digest) -> bool:
-    header = request.headers.get("If-None-Match", "")
-    return f'"{digest}"' in [part.strip().removeprefix("W/") for part in header.split(",")]
 
 
 def _range_header(request: web.BaseRequest, digest: Digest) -> tuple[str, str] | None:

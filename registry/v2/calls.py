@@ -9,7 +9,7 @@ from registry import repositories
 from registry.context import Context, Deps
 from registry.errors import RepositoryAlreadyExists, RepositoryNotFound
 from registry.model import Repository
-from registry.names import RepositoryName, repository_arn
+from registry.names import Digest, RepositoryName, repository_arn
 from registry.v2.errors import API_VERSION
 
 
@@ -58,6 +58,13 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+
+
+def is_known(request: web.BaseRequest, digest: Digest) -> bool:
+    """Whether the client says that it has these bytes."""
+    header = request.headers.get("If-None-Match", "")
+    known = [part.strip().removeprefix("W/") for part in header.split(",")]
+    return f'"{digest}"' in known or known == ["*"]
 
 
 def empty(status: int, **headers: str) -> web.Response:

@@ -8,7 +8,7 @@ from registry import images
 from registry.manifests import MAX_MANIFEST
 from registry.names import Digest, Tag, is_digest
 from registry.v2 import bodies
-from registry.v2.calls import Call, empty
+from registry.v2.calls import Call, empty, is_known
 from registry.v2.errors import API_VERSION, OciError
 
 _MOST_TAGS: Final = 100  # that one push may name
@@ -24,7 +24,7 @@ async def get(call: Call) -> web.StreamResponse:
         "Content-Type": pulled.media_type,
         "X-Content-Type-Options": "nosniff",
     }
-    if f'"{pulled.digest}"' in call.request.headers.get("If-None-Match", ""):
+    if is_known(call.request, pulled.digest):
         return web.Response(status=304, headers=headers)
     return web.Response(body=pulled.body, headers=headers)
 

@@ -113,6 +113,9 @@ async def handle(deps: Deps, request: web.BaseRequest, request_id: str) -> web.S
     except blobs.RangeUnsatisfiable as error:
         return response(error, {"Content-Range": f"bytes */{error.size}"})
     except (OciError, BadName, LongshoreError, BodyCut) as error:
+        if request.writer.output_size:
+            # Bytes that turned out bad while they were sent: a second answer would be taken for the rest of the first.
+            raise ConnectionResetError("the answer that has begun cannot be finished") from error
         return response(error)
 
 

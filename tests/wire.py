@@ -1,0 +1,87 @@
+"""HTTP as bytes on a socket, for what no client library would send, and for answers that end early."""
+
+import contextlib
+import http.client
+import socket
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from tests.servers import Answer, RunningServer
+
+_PATIENCE = 20  # seconds; a server that is silent for longer hangs
+
+
+class Broken(Exception):
+    """The connection ended before the answer did. `answer` is what came of it."""
+
+    def __init__(self, answer: Answer | None) -> None:
+        super().__init__("the answer was cut off")
+        self.answer = answer
+
+
+class Wire:
+    """One connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+
+    def send(self, data: bytes) -> int:
+        """How many of the bytes the server took before it hung up: all of them, mostly."""
+        sent = 0
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while sent < len(data):
+                sent += self._socket.send(data[sent : sent + 65536])
+        return sent
+
+    def receive(self, method: str = "GET") -> Answer:
+        """The next answer. Raises Broken."""
+        response = http.client.HTTPResponse(self._socket, method=method)
+        try:
+            response.begin()
+        except (http.client.HTTPException, ConnectionError, ValueError):
+            raise Broken(None) from None
+        try:
+            return Answer(response.status, response.headers, response.read())
+        except http.client.IncompleteRead as error:
+            raise Broken(Answer(response.status, response.headers, error.partial)) from None
+        except ConnectionError:
+            raise Broken(Answer(response.status, response.headers, b"")) from None
+        finally:
+            response.close()
+
+    def is_closed(self) -> bool:
+        """Whether the server says nothing more and hangs up."""
+        try:
+            return self._socket.recv(1) == b""
+        except ConnectionError:
+            return True
+
+
+@contextlib.contextmanager
+def connect(server: RunningServer) -> Iterator[Wire]:
+    at = urlsplit(server.url)
+    with socket.create_connection((at.hostname or "", at.port or 0), timeout=_PATIENCE) as connection:
+        yield Wire(connection)
+
+
+def head(method: str, target: str | bytes, headers: Mapping[str, str] | None = None) -> bytes:
+    """The head of a request, with just these headers; a target may hold any byte."""
+    raw = target if isinstance(target, bytes) else target.encode()
+    lines = [f"{name}: {value}".encode() for name, value in (headers or {}).items()]
+    return b"\r\n".join([method.encode() + b" " + raw + b" HTTP/1.1", *lines, b"", b""])
+
+
+def ask(
+    server: RunningServer,
+    method: str,
+    target: str | bytes,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """The answer to one request of the root user on a connection of its own; `target` goes out as it is."""
+    given = {"Host": server.netloc, "Authorization": server.basic, "Connection": "close", **(headers or {})}
+    if body:
+        given.setdefault("Content-Length", str(len(body)))
+    with connect(server) as wire:
+        wire.send(head(method, target, given) + body)
+        return wire.receive(method)
