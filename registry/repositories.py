@@ -1,6 +1,7 @@
 """Repositories: create, find, list, change, delete; and the settings of a whole registry."""
 
 import dataclasses
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
@@ -225,8 +226,15 @@ def _check_resource_tags(wanted: Mapping[str, str], arn: str) -> None:
     for key, value in wanted.items():
         if not 1 <= len(key) <= 128 or len(value) > 256:
             raise InvalidTagParameter("A tag key has 1 to 128 characters and its value at most 256")
+        if not _is_tag_text(key) or not _is_tag_text(value):
+            raise InvalidTagParameter("Tags are made of letters, digits, spaces and the characters _ . : / = + - @")
         if key.lower().startswith("aws:"):
             raise InvalidTagParameter("Tag keys that begin with aws: are reserved")
+
+
+def _is_tag_text(text: str) -> bool:
+    """Source: AWS, "Tagging your AWS resources": letters, digits and spaces of any script."""
+    return all(character in "_.:/=+-@" or unicodedata.category(character)[0] in "LNZ" for character in text)
 
 
 def _allowed(name: str) -> tuple[str, ...]:

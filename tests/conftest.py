@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import parts
+from tests.builders import unique_name
 from tests.servers import RunningServer
 
 Start = Callable[..., RunningServer]
@@ -18,6 +20,21 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def ecr(shared_server: RunningServer) -> Iterator[Any]:
+    """A boto3 client of the shared server: making one costs more than a call."""
+    with shared_server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def repository(shared_server: RunningServer) -> str:
+    """A new repository on the shared server."""
+    name = unique_name()
+    shared_server.create(name)
+    return name
 
 
 @pytest.fixture

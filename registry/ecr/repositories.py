@@ -17,8 +17,9 @@ from registry.repositories import Wish
 _PAGE = 100
 
 
-def _on_arn(_ctx: Context, req: Params) -> str:
-    return str(req["resourceArn"])
+def _on_arn(ctx: Context, req: Params) -> str:
+    arn = _arn(ctx, req)
+    return repository_arn(arn.registry, arn.name)
 
 
 def _on_listing(ctx: Context, req: Params) -> str:
@@ -104,21 +105,21 @@ async def put_image_scanning_configuration(ctx: Context, req: Params) -> Result:
 
 @operation("ecr", "TagResource", on=_on_arn)
 async def tag_resource(ctx: Context, req: Params) -> Result:
-    arn = _arn(req)
+    arn = _arn(ctx, req)
     await repositories.add_resource_tags(ctx.deps, arn.registry, arn.name, _tags(req["tags"]))
     return {}
 
 
 @operation("ecr", "UntagResource", on=_on_arn)
 async def untag_resource(ctx: Context, req: Params) -> Result:
-    arn = _arn(req)
+    arn = _arn(ctx, req)
     await repositories.remove_resource_tags(ctx.deps, arn.registry, arn.name, req["tagKeys"])
     return {}
 
 
 @operation("ecr", "ListTagsForResource", on=_on_arn)
 async def list_tags_for_resource(ctx: Context, req: Params) -> Result:
-    arn = _arn(req)
+    arn = _arn(ctx, req)
     found = await repositories.get(ctx.deps, arn.registry, arn.name)
     return {"tags": [{"Key": key, "Value": value} for key, value in sorted(found.resource_tags.items())]}
 
@@ -177,8 +178,12 @@ def _kms_key(encryption: Mapping[str, str], registry: RegistryRef) -> str | None
     return f"arn:{registry.region.arn_partition}:kms:{registry.region}:{registry.account}:{resource}"
 
 
-def _arn(req: Params) -> RepositoryArn:
+def _arn(ctx: Context, req: Params) -> RepositoryArn:
+    """The repository that `resourceArn` names, of the region that was asked. Raises InvalidParameter."""
     try:
-        return RepositoryArn.parse(req["resourceArn"])
+        arn = RepositoryArn.parse(req["resourceArn"])
     except BadName as error:
         raise invalid_parameter("resourceArn", error.why) from None
+    if arn.registry.region != ctx.registry.region:
+        raise invalid_parameter("resourceArn", f"this is region {ctx.registry.region}, and not the ARN's")
+    return arn

@@ -1,0 +1,64 @@
+"""The ECR API as tests call it: refusals as values, and pushes that use nothing else."""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.builders import Built, digest_of
+
+PART: Final = 10 * 1024 * 1024
+
+
+class Refusal(NamedTuple):
+    """How a call was refused. `response` holds what else the error carries."""
+
+    code: str
+    status: int
+    message: str
+    response: dict[str, Any]
+
+
+def refusal(call: Callable[..., Any], **parameters: Any) -> Refusal:
+    """The refusal of a call that must not succeed."""
+    with pytest.raises(ClientError) as caught:
+        call(**parameters)
+    told = caught.value.response
+    return Refusal(told["Error"]["Code"], told["ResponseMetadata"]["HTTPStatusCode"], told["Error"]["Message"], told)
+
+
+def upload_layer(ecr: Any, repository: str, data: bytes, *, part: int = PART) -> str:
+    """A layer in parts of `part` bytes; its digest."""
+    upload = ecr.initiate_layer_upload(repositoryName=repository)["uploadId"]
+    for first in range(0, len(data), part):
+        send_part(ecr, repository, upload, data[first : first + part], first)
+    done = ecr.complete_layer_upload(repositoryName=repository, uploadId=upload, layerDigests=[digest_of(data)])
+    return str(done["layerDigest"])
+
+
+def send_part(ecr: Any, repository: str, upload: str, data: bytes, first: int = 0) -> dict[str, Any]:
+    sent: dict[str, Any] = ecr.upload_layer_part(
+        repositoryName=repository,
+        uploadId=upload,
+        partFirstByte=first,
+        partLastByte=first + len(data) - 1,
+        layerPartBlob=data,
+    )
+    return sent
+
+
+def put_image(ecr: Any, repository: str, built: Built, tag: str | None = None, **more: Any) -> dict[str, Any]:
+    """PutImage without its layers; the image."""
+    if tag is not None:
+        more["imageTag"] = tag
+    image: dict[str, Any] = ecr.put_image(repositoryName=repository, imageManifest=built.body.decode(), **more)["image"]
+    return image
+
+
+def push_image(ecr: Any, repository: str, built: Built, tag: str | None = None) -> str:
+    """The layers and the manifest; its digest."""
+    for blob in built.blobs:
+        upload_layer(ecr, repository, blob)
+    put_image(ecr, repository, built, tag)
+    return built.digest
