@@ -19,6 +19,7 @@ from registry.errors import (
     ImageDigestDoesNotMatch,
     ImageNotFound,
     ImageReferencedByManifestList,
+    LimitExceeded,
 )
 from registry.manifests import MAX_MANIFEST
 from registry.model import Image
@@ -26,6 +27,9 @@ from registry.names import BadName, Digest, RegistryRef, RepositoryName, Tag
 
 _PAGE: Final = 100
 _REFERRER_PAGE: Final = 20
+_ANSWER: Final = (
+    4 * MAX_MANIFEST
+)  # characters of manifests in one answer: a hundred of the largest would fill the memory
 # A manifest in JSON: each of its bytes may take six (\u00xx).
 _BODY: Final = MAX_MANIFEST * 6 + 65_536
 
@@ -56,11 +60,18 @@ async def batch_get_image(ctx: Context, req: Params) -> Result:
     await repositories.get(ctx.deps, registry_of(ctx, req), name_of(req))
     found: list[Structure] = []
     failures: list[Structure] = []
+    size = 0
     for wanted in req["imageIds"]:
         try:
             found.append(await _get(ctx, req, wanted))
         except (_Failure, ImageNotFound) as error:
             failures.append(_failure(wanted, error))
+            continue
+        size += len(found[-1]["imageManifest"])
+        if size > _ANSWER:
+            raise LimitExceeded(
+                f"The manifests of one answer have more than {_ANSWER} characters; ask for fewer images"
+            )
     return {"images": found, "failures": failures}
 
 
