@@ -57,8 +57,10 @@ def put_image(ecr: Any, repository: str, built: Built, tag: str | None = None, *
 
 
 def push_image(ecr: Any, repository: str, built: Built, tag: str | None = None) -> str:
-    """The layers and the manifest; its digest."""
-    for blob in built.blobs:
-        upload_layer(ecr, repository, blob)
+    """The layers that are not there yet, and the manifest; its digest."""
+    for blob in dict.fromkeys(built.blobs):
+        found = ecr.batch_check_layer_availability(repositoryName=repository, layerDigests=[digest_of(blob)])["layers"]
+        if found[0]["layerAvailability"] != "AVAILABLE":
+            upload_layer(ecr, repository, blob)
     put_image(ecr, repository, built, tag)
     return built.digest

@@ -230,9 +230,13 @@ async def _describe(ctx: Context, registry: RegistryRef, name: RepositoryName, w
         digest, tag = _parse(wanted)
     except _Failure as error:
         raise invalid_parameter("imageIds", error.reason) from None
-    image = await images.describe(ctx.deps, registry, name, tag or digest or _nothing())
+    missing = ImageNotFound(name, registry.account, digest=digest, tag=tag)  # the whole id, where it has both
+    try:
+        image = await images.describe(ctx.deps, registry, name, tag or digest or _nothing())
+    except ImageNotFound:
+        raise missing from None
     if digest is not None and image.digest != digest:
-        raise ImageNotFound(name, registry.account, digest=digest, tag=tag)
+        raise missing
     return image
 
 
