@@ -1,7 +1,8 @@
 """URLs that open one layer for a while, to whoever has them: GetDownloadUrlForLayer, on stores that cannot presign.
 
 Such a URL is a `/v2/` blob URL with a sealed grant as its only parameter. The grant names the repository by id, the
-digest and the end; it opens nothing else, not even the same layer in a repository that was deleted and made again.
+digest and the end; it opens nothing else, not even the same layer in a repository that was deleted and made again,
+and it ends early when no image of the repository uses the layer any more.
 """
 
 from typing import Final
@@ -13,6 +14,7 @@ from registry.context import Deps
 from registry.errors import AccessDenied
 from registry.model import Repository
 from registry.names import Digest, repository_arn
+from registry.records import blobs
 
 PARAMETER: Final = "X-Longshore-Grant"
 SECONDS: Final = 3600
@@ -35,13 +37,14 @@ def url(deps: Deps, repository: Repository, digest: Digest) -> str:
     return f"{base}/v2/{repository.name}/blobs/{digest}?{PARAMETER}={sealed}"
 
 
-def check(deps: Deps, repository: Repository, digest: Digest, sealed: str) -> None:
+async def check(deps: Deps, repository: Repository, digest: Digest, sealed: str) -> None:
     """Return if the grant opens this layer now. Raises AccessDenied."""
     try:
         grant = _grants.decode(deps.sealer.open("layer-url", sealed))
     except (BadSeal, msgspec.MsgspecError):
         grant = _Grant(0, "", 0)
-    if (grant.repository_id, grant.digest) != (repository.id, digest) or grant.exp <= deps.clock.now().timestamp():
+    opens = (grant.repository_id, grant.digest) == (repository.id, digest) and grant.exp > deps.clock.now().timestamp()
+    if not opens or not await deps.db.point(lambda tx: blobs.is_referenced(tx, repository.id, digest)):
         arn = repository_arn(repository.registry, repository.name)
         reason = "the URL does not open this layer, or no longer"
         raise AccessDenied("anonymous", "ecr:GetDownloadUrlForLayer", arn, reason)

@@ -135,7 +135,7 @@ async def _answer_granted(
     if len(request.query) != 1:
         raise AccessDenied("anonymous", "ecr:GetDownloadUrlForLayer", call.arn, "the URL was altered")
     repository, digest = await call.repository(), Digest.parse(reference)
-    downloads.check(deps, repository, digest, request.query[downloads.PARAMETER])
+    await downloads.check(deps, repository, digest, request.query[downloads.PARAMETER])
     return await blobs.get(call)
 
 
