@@ -57,16 +57,22 @@ _CODES: Final[Mapping[type[LongshoreError], str]] = {
     errors.TooManyRequests: "ThrottlingException",
 }
 
+
+def _received(size: int) -> dict[str, int]:
+    """The last byte of an upload of that size; an empty one has none, and the member may not be negative."""
+    return {"lastValidByteReceived": size - 1} if size else {}
+
+
 # What an error carries beside its message, by the members of its shape.
 _MEMBERS: Final[Mapping[type[LongshoreError], Callable[[Any], dict[str, Any]]]] = {
     errors.InvalidLayerPart: lambda error: {
         "registryId": error.account,
         "repositoryName": error.name,
         "uploadId": error.upload,
-        "lastValidByteReceived": error.last_valid_byte,
+        **_received(error.last_valid_byte + 1),
     },
-    errors.RangeInvalid: lambda error: {"lastValidByteReceived": error.size - 1},
-    errors.UploadConflict: lambda error: {"lastValidByteReceived": error.size - 1},
+    errors.RangeInvalid: lambda error: _received(error.size),
+    errors.UploadConflict: lambda error: _received(error.size),
 }
 
 # The query protocol's names for the errors of the wire, with their statuses.

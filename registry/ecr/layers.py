@@ -39,7 +39,8 @@ async def batch_check_layer_availability(ctx: Context, req: Params) -> Result:
         try:
             digest = Digest.parse(text)
         except BadName as error:
-            failures.append({"layerDigest": text, "failureCode": "InvalidLayerDigest", "failureReason": error.why})
+            code = "InvalidLayerDigest" if text else "MissingLayerDigest"
+            failures.append({"layerDigest": text, "failureCode": code, "failureReason": error.why})
             continue
         try:
             blob = await layers.stat(ctx.deps, repository, digest)
@@ -60,11 +61,12 @@ async def initiate_layer_upload(ctx: Context, req: Params) -> Result:
 
 @operation("ecr", "UploadLayerPart", on=on_repository, body_limit=_BODY)
 async def upload_layer_part(ctx: Context, req: Params) -> Result:
-    repository, upload = await _upload(ctx, req)
+    repository = await repositories.get(ctx.deps, registry_of(ctx, req), name_of(req))
+    upload = await uploads.row_of(ctx.deps, repository, req["uploadId"])
     first, last, part = req["partFirstByte"], req["partLastByte"], req["layerPartBlob"]
-    if len(part) > _LARGEST_PART or last - first + 1 != len(part):
+    if not part or last - first + 1 != len(part):
         raise invalid_parameter(
-            "layerPartBlob", "the part must have as many bytes as partFirstByte and partLastByte say"
+            "layerPartBlob", "the part must have as many bytes as partFirstByte and partLastByte say, at least one"
         )
     try:
         new = await uploads.append(ctx.deps, repository, _ticket(upload), _one(part), start=first)
@@ -101,11 +103,6 @@ async def get_download_url_for_layer(ctx: Context, req: Params) -> Result:
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-async def _upload(ctx: Context, req: Params) -> tuple[Repository, Upload]:
-    repository = await repositories.get(ctx.deps, registry_of(ctx, req), name_of(req))
-    return repository, await uploads.row_of(ctx.deps, repository, req["uploadId"])
-
-
 def _ticket(upload: Upload) -> Ticket:
     return Ticket(upload.id, upload.repository_id, upload.algorithm)
 
@@ -123,5 +120,4 @@ def _only_digest(texts: list[str]) -> Digest:
 
 
 async def _one(part: bytes) -> AsyncIterator[bytes]:
-    if part:
-        yield part
+    yield part
