@@ -5,16 +5,18 @@ proves that the data can be used at all. `build` runs in every process that serv
 """
 
 import base64
+import contextlib
 import dataclasses
 import datetime as dt
 import json
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from longshore.config import Config
+from registry.audit import Refusals
 from registry.auth.authenticator import Authenticator
 from registry.auth.authorizer import Authorizer
 from registry.auth.principals import root
@@ -72,13 +74,19 @@ def prepare(config: Config, environment: Mapping[str, str], listen_url: str) -> 
 
 
 def build(config: Config, listen_url: str) -> Deps:
-    """The parts of a process that serves, on data that `prepare` made ready. Close `deps.db` at the end."""
+    """The parts of a process that serves, on data that `prepare` made ready. `close` them at the end."""
     data = Path(config.server.data)
     db = Database(data / DATABASE)
     sealer = _sealer(config, data, db)
     default = RegistryRef(AccountId(config.registry.account), Region(config.registry.region))
     return Deps(
-        settings=Settings(registry=config.registry, auth=config.auth, storage=config.storage, limits=config.limits),
+        settings=Settings(
+            registry=config.registry,
+            auth=config.auth,
+            storage=config.storage,
+            limits=config.limits,
+            audit=config.audit,
+        ),
         clock=SystemClock(),
         db=db,
         stores=Stores(lambda region: _open_store(config, data, db, region)),
@@ -92,7 +100,32 @@ def build(config: Config, listen_url: str) -> Deps:
             listen_url=listen_url,
         ),
         hashes=RunningHashes(),
+        refusals=Refusals(db, keep=dt.timedelta(days=config.audit.keep_days)),
     )
+
+
+def close(deps: Deps) -> None:
+    """Finish what is queued and close what `build` opened."""
+    assert isinstance(deps.db, Database)
+    deps.db.close()
+
+
+@contextlib.contextmanager
+def opened(config: Config) -> Iterator[Database]:
+    """The database of a data directory that is there, for a command beside the server. Raises CannotStart."""
+    file = Path(config.server.data) / DATABASE
+    if not file.exists():
+        raise CannotStart(f"there is no {file}: name the server's data directory by --data")
+    db = Database(file)
+    try:
+        found = db.read_here(schema.version)
+        if found != schema.HEAD:
+            raise CannotStart(
+                f"the database has schema {found}, this program's is {schema.HEAD}: use the server's own program"
+            )
+        yield db
+    finally:
+        db.close()
 
 
 def _data_directory(config: Config) -> Path:

@@ -3,23 +3,27 @@
 import dataclasses
 import datetime as dt
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 from aiohttp import web
 
+from registry.audit import Call, Refusals, Witness
 from registry.auth.authenticator import Authenticator
 from registry.auth.authorizer import Authorizer
 from registry.auth.principals import Principal
 from registry.auth.sealing import Sealer
+from registry.errors import AccessDenied
 from registry.hosts import Hosts
 from registry.intake import RunningHashes
 from registry.names import RegistryRef
 from registry.options import Settings
-from registry.records.engine import Database
+from registry.records.audit_log import Entry
+from registry.records.engine import Rows
 from registry.storage.base import Stores
 
-# Where a door leaves word of who asked, for the log line of the request.
+# Where a door leaves word of who asked, and of what goes on record, for the log lines of the request.
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
+RECORD: Final = web.RequestKey("record", list[Entry])
 
 
 class Clock(Protocol):
@@ -41,13 +45,14 @@ class Deps:
 
     settings: Settings
     clock: Clock
-    db: Database
+    db: Rows
     stores: Stores
     sealer: Sealer
     authenticator: Authenticator
     authorizer: Authorizer
     hosts: Hosts
     hashes: RunningHashes
+    refusals: Refusals
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +67,49 @@ class Context:
     user_agent: str = ""
     secure: bool = False  # whether the request came over TLS
 
+    record: list[Entry] = dataclasses.field(default_factory=list)  # what of this request is on record so far
+    parameters: Mapping[str, object] = dataclasses.field(default_factory=dict)  # as the record tells them
+
+    def doing(self, action: str, resource: str) -> "Context":
+        """This request while it does `action`: whatever it changes goes on record as that."""
+        keep = dt.timedelta(days=self.deps.settings.audit.keep_days)
+        witness = Witness(self.deps.db, self._told(action, resource), self.record, keep=keep)
+        return dataclasses.replace(self, deps=dataclasses.replace(self.deps, db=witness))
+
     async def authorize(self, action: str, resource: str, keys: Mapping[str, object] | None = None) -> None:
         """Return if the principal may do `action` (`ecr:PutImage`) on `resource` (an ARN, or `*`).
 
-        `keys` are condition keys beside the global ones. Raises AccessDenied.
+        `keys` are condition keys beside the global ones. Raises AccessDenied, which goes on record.
         """
-        self.deps.authorizer.check(self.principal, action, resource, keys or {})
+        try:
+            self.deps.authorizer.check(self.principal, action, resource, keys or {})
+        except AccessDenied as error:
+            await self.refuse(error, action, resource)
+
+    async def allows(self, action: str, resource: str, keys: Mapping[str, object] | None = None) -> bool:
+        """`authorize` as a question: to choose what to do, not to refuse the request."""
+        try:
+            self.deps.authorizer.check(self.principal, action, resource, keys or {})
+        except AccessDenied:
+            return False
+        return True
+
+    async def refuse(self, error: AccessDenied, action: str, resource: str) -> NoReturn:
+        """Put a refusal on record, and raise it."""
+        entry = await self.deps.refusals.note(self._told(action, resource), error="AccessDenied", message=error.message)
+        if entry is not None:
+            self.record.append(entry)
+        raise error
+
+    def _told(self, action: str, resource: str) -> Call:
+        return Call(
+            at=self.deps.clock.now(),
+            principal=self.principal,
+            action=action,
+            resource=resource,
+            registry=self.registry,
+            source=self.source_ip,
+            user_agent=self.user_agent,
+            request_id=self.request_id,
+            parameters=self.parameters,
+        )

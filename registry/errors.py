@@ -2,7 +2,7 @@
 
     LongshoreError
       NotFound      RepositoryNotFound ImageNotFound LayersNotFound ReferencedImagesNotFound UploadNotFound
-                    RepositoryPolicyNotFound
+                    RepositoryPolicyNotFound RegistryPolicyNotFound
       Conflict      RepositoryAlreadyExists RepositoryNotEmpty ImageAlreadyExists ImageTagAlreadyExists
                     LayerAlreadyExists ImageReferencedByManifestList BlobInUse UploadConflict
       Invalid       InvalidParameter InvalidTagParameter TooManyTags InvalidLayer InvalidLayerPart EmptyUpload
@@ -99,6 +99,13 @@ class RepositoryPolicyNotFound(NotFound):
             f"Repository policy does not exist for the repository with name '{name}' "
             f"in the registry with id '{account}'"
         )
+
+
+class RegistryPolicyNotFound(NotFound):
+    """The registry has no policy."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(f"Registry policy does not exist in the registry with id '{account}'")
 
 
 # --- what was asked clashes with what is there ------------------------------------------------------------------------

@@ -205,14 +205,14 @@ async def _verified(deps: Deps, store: BlobStore, blob: Blob) -> AsyncIterator[b
     if before.identity != blob.identity:
         # Only spares the next reader the hashing: a database that takes no writes now is no reason not to serve.
         with contextlib.suppress(Unavailable):
-            await deps.db.write(lambda tx: rows.set_identity(tx, blob, before.identity))
+            await deps.db.housekeep(lambda tx: rows.set_identity(tx, blob, before.identity))
     if held:
         yield held
 
 
 async def _condemn(deps: Deps, blob: Blob, why: str) -> None:
     _log.error("blob %s is %s; it is unknown to clients until it is pushed again", blob.digest, why)
-    await deps.db.write(lambda tx: rows.set_damaged(tx, blob))
+    await deps.db.housekeep(lambda tx: rows.set_damaged(tx, blob))
 
 
 def _missing(repository: Repository, digest: Digest) -> BlobNotFound:

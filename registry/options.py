@@ -93,6 +93,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 0
 
 
+class Audit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The record of changes and refusals."""
+
+    keep_days: Annotated[int, Meta(ge=1, le=36500, description="How long entries are kept.")] = 90
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All sections that the registry reads."""
 
@@ -100,3 +106,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     auth: Auth = msgspec.field(default_factory=Auth)
     storage: Storage = msgspec.field(default_factory=Storage)
     limits: Limits = msgspec.field(default_factory=Limits)
+    audit: Audit = msgspec.field(default_factory=Audit)

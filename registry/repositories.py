@@ -1,4 +1,4 @@
-"""Repositories: create, find, list, change, delete; and the settings of a whole registry."""
+"""Repositories: create, find, list, change, delete."""
 
 import dataclasses
 import unicodedata
@@ -24,12 +24,6 @@ from registry.records import repositories as rows
 from registry.records.engine import Tx
 
 MAX_RESOURCE_TAGS: Final = 50
-SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
-    # name -> allowed values, the default first
-    "BASIC_SCAN_TYPE_VERSION": ("AWS_NATIVE", "CLAIR"),
-    "REGISTRY_POLICY_SCOPE": ("V2", "V1"),
-    "BLOB_MOUNTING": ("ENABLED", "DISABLED"),
-}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,28 +172,6 @@ async def delete_policy(deps: Deps, registry: RegistryRef, name: RepositoryName)
     return await deps.db.write(unit)
 
 
-# --- account settings -------------------------------------------------------------------------------------------------
-
-
-async def setting(deps: Deps, registry: RegistryRef, name: str) -> str:
-    """The value of an account setting, its default where none was put. Raises InvalidParameter."""
-    allowed = _allowed(name)
-    found = await deps.db.point(lambda tx: rows.settings_of(tx, registry))
-    return found.get(name, allowed[0])
-
-
-async def put_setting(deps: Deps, registry: RegistryRef, name: str, value: str) -> None:
-    """Raises InvalidParameter for an unknown name or value."""
-    allowed = _allowed(name)
-    if value not in allowed:
-        raise InvalidParameter(
-            f"Invalid parameter at 'value' failed to satisfy constraint: "
-            f"'Member must satisfy enum value set: [{', '.join(allowed)}]'",
-            field="value",
-        )
-    await deps.db.write(lambda tx: rows.put_setting(tx, registry, name, value))
-
-
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
@@ -235,14 +207,3 @@ def _check_resource_tags(wanted: Mapping[str, str], arn: str) -> None:
 def _is_tag_text(text: str) -> bool:
     """Source: AWS, "Tagging your AWS resources": letters, digits and spaces of any script."""
     return all(character in "_.:/=+-@" or unicodedata.category(character)[0] in "LNZ" for character in text)
-
-
-def _allowed(name: str) -> tuple[str, ...]:
-    try:
-        return SETTINGS[name]
-    except KeyError:
-        raise InvalidParameter(
-            f"Invalid parameter at 'name' failed to satisfy constraint: "
-            f"'Member must satisfy enum value set: [{', '.join(SETTINGS)}]'",
-            field="name",
-        ) from None

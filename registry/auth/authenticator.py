@@ -23,14 +23,14 @@ from registry.errors import NotAuthenticated
 from registry.model import AccessKey
 from registry.names import AccountId
 from registry.records import identities
-from registry.records.engine import Database
+from registry.records.engine import Rows
 
 TOKEN_USER = "AWS"  # noqa: S105 # a user name
 _LONGEST_HEADER = 12_000
 
 
 class Authenticator:
-    def __init__(self, db: Database, sealer: Sealer) -> None:
+    def __init__(self, db: Rows, sealer: Sealer) -> None:
         self._db, self._sealer = db, sealer
         self._nobody = secrets.token_urlsafe(30)  # what an unknown key's secret is compared with
         self._open = functools.lru_cache(maxsize=1024)(self._unsealed)

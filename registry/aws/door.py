@@ -28,7 +28,7 @@ from registry.aws import query, serialize, spec, validate
 from registry.aws.bodies import SMALL, Body, body_of
 from registry.aws.errors import RETRY_SECONDS, Refusal, face
 from registry.aws.validate import Params as Params
-from registry.context import PRINCIPAL, Context, Deps
+from registry.context import PRINCIPAL, RECORD, Context, Deps
 from registry.errors import NotAuthenticated
 from registry.names import AccountId, BadName, Region, RegistryRef
 
@@ -182,9 +182,11 @@ class _Exchange:
         self, context: Context, entry: Entry, service: spec.Service, operation: spec.Operation, body: Body
     ) -> web.Response:
         req = await self._params(service, operation, body)
+        context = dataclasses.replace(context, parameters=req)
+        resource = "*" if isinstance(entry.on, _NoPermission) else entry.on(context, req)
         if not isinstance(entry.on, _NoPermission):
-            await context.authorize(entry.action, entry.on(context, req))
-        result = await entry.handler(context, req)
+            await context.authorize(entry.action, resource)
+        result = await entry.handler(context.doing(entry.action, resource), req)
         if self.is_query:
             return self._response(query.result(service, operation, result, self.request_id), 200)
         return self._response(serialize.result(service, operation.output, result), 200)
@@ -207,7 +209,7 @@ class _Exchange:
         except BadName:
             raise _scope("Credential should be scoped to a valid region.") from None
         assert principal.account is not None  # a signature is always somebody's
-        return Context(
+        context = Context(
             deps=self.deps,
             principal=principal,
             registry=RegistryRef(principal.account, region),
@@ -216,6 +218,8 @@ class _Exchange:
             user_agent=self.request.headers.get("User-Agent", "")[:512],
             secure=self.request.secure,
         )
+        self.request[RECORD] = context.record
+        return context
 
     # --- which operation ----------------------------------------------------------------------------------------------
 

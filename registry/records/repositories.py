@@ -1,4 +1,4 @@
-"""Rows of repositories and of registry-wide settings."""
+"""Rows of repositories."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from registry.model import Repository
 from registry.names import AccountId, Region, RegistryRef, RepositoryName
 from registry.records.engine import Tx
-from registry.records.tables import account_settings, repositories
+from registry.records.tables import repositories
 
 _r = repositories.c
 
@@ -60,24 +60,6 @@ def update(tx: Tx, repository: Repository) -> None:
 def delete(tx: Tx, repository_id: int) -> None:
     """Remove the repository and every row that hangs on it."""
     tx.execute(sa.delete(repositories).where(_r.id == repository_id))
-
-
-def settings_of(tx: Tx, registry: RegistryRef) -> dict[str, str]:
-    """The account settings that were put, by name."""
-    s = account_settings.c
-    found = tx.execute(
-        sa.select(s.name, s.value).where(s.account == registry.account, s.region == registry.region)
-    ).all()
-    return {name: value for name, value in found}
-
-
-def put_setting(tx: Tx, registry: RegistryRef, name: str, value: str) -> None:
-    s = account_settings.c
-    mine = (s.account == registry.account) & (s.region == registry.region) & (s.name == name)
-    if tx.execute(sa.update(account_settings).where(mine).values(value=value)).rowcount == 0:
-        tx.execute(
-            sa.insert(account_settings).values(account=registry.account, region=registry.region, name=name, value=value)
-        )
 
 
 _BY_NAME: sa.Select[Any] = sa.select(repositories).where(

@@ -76,6 +76,14 @@ account_settings = Table(
     Column("value", String(64), nullable=False),
 )
 
+registry_policies = Table(
+    "registry_policies",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("region", String(64), primary_key=True),
+    Column("policy", Text, nullable=False, comment="as it was put"),
+)
+
 # --- repositories and what is in them ---------------------------------------------------------------------------------
 
 repositories = Table(
@@ -192,4 +200,26 @@ uploads = Table(
     Column("updated_at", Moment, nullable=False),
     Index("uploads_by_repository", "repository_id", "status"),
     Index("uploads_by_age", "updated_at"),
+)
+
+# --- what was done ----------------------------------------------------------------------------------------------------
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("account", String(12), nullable=False, comment="whose registry was asked"),
+    Column("principal", String(2048), nullable=False, comment="ARN of who asked"),
+    Column("action", String(128), nullable=False),
+    Column("resource", String(2048), nullable=False, comment="ARN, or *"),
+    Column("decision", String(16), nullable=False, comment="allowed or denied"),
+    Column("source", String(64), nullable=False, comment="address"),
+    Column("request_id", String(64), nullable=False),
+    Column("event", Text, nullable=False, comment="the whole record in CloudTrail's field names, JSON"),
+    Index("audit_events_by_time", "at"),
+    Index("audit_events_by_resource", "resource", "id"),
+    Index("audit_events_by_principal", "principal", "id"),
+    comment="changes, written in their own transaction, and refusals",
+    sqlite_autoincrement=True,
 )

@@ -51,8 +51,9 @@ class Call:
                     f"Create it first: aws ecr create-repository --repository-name {self.name}",
                 ) from None
         await self.context.authorize("ecr:CreateRepository", self.arn)
+        creating = self.context.doing("ecr:CreateRepository", self.arn)
         try:
-            return await repositories.create(self.deps, self.context.registry, self.name, repositories.Wish())
+            return await repositories.create(creating.deps, self.context.registry, self.name, repositories.Wish())
         except RepositoryAlreadyExists:
             return await self.repository()
 

@@ -13,10 +13,10 @@ from aiohttp import web
 
 from registry import downloads
 from registry.auth.principals import ANONYMOUS, Principal
-from registry.context import PRINCIPAL, Context, Deps
+from registry.context import PRINCIPAL, RECORD, Context, Deps
 from registry.errors import AccessDenied, LongshoreError, NotAuthenticated
 from registry.intake import BodyCut
-from registry.names import BadName, Digest, RepositoryName
+from registry.names import BadName, Digest, RepositoryName, is_digest
 from registry.v2 import blobs, listings, login, manifests, uploads
 from registry.v2.calls import Call, Handler
 from registry.v2.errors import OciError, response
@@ -107,7 +107,8 @@ async def handle(deps: Deps, request: web.BaseRequest, request_id: str) -> web.S
         scope = _scope(name, request.method)
         if downloads.PARAMETER in request.query and kind == "blob" and request.method == "GET":
             return await _answer_granted(deps, request, request_id, name, reference)
-        return await _answer(deps, request, request_id, route, name, reference)
+        principal = await _principal(deps, request)
+        return await _answer(_call(deps, request, request_id, principal, kind, name, reference), route)
     except NotAuthenticated as error:
         return response(error, login.challenge(deps, request, scope))
     except blobs.RangeUnsatisfiable as error:
@@ -119,11 +120,10 @@ async def handle(deps: Deps, request: web.BaseRequest, request_id: str) -> web.S
         return response(error)
 
 
-async def _answer(
-    deps: Deps, request: web.BaseRequest, request_id: str, route: Route, name: RepositoryName, reference: str
-) -> web.StreamResponse:
-    call = _call(deps, request, request_id, await _principal(deps, request), name, reference)
+async def _answer(call: Call, route: Route) -> web.StreamResponse:
     await _authorize(call, route)
+    if call.request.method not in ("GET", "HEAD"):
+        call = dataclasses.replace(call, context=call.context.doing(route.actions[0], call.arn))
     return await route.handler(call)
 
 
@@ -131,7 +131,7 @@ async def _answer_granted(
     deps: Deps, request: web.BaseRequest, request_id: str, name: RepositoryName, reference: str
 ) -> web.StreamResponse:
     """GET of a blob by a URL that the API signed: its grant is all the credential there is, and all the query."""
-    call = _call(deps, request, request_id, ANONYMOUS, name, reference)
+    call = _call(deps, request, request_id, ANONYMOUS, "blob", name, reference)
     if len(request.query) != 1:
         raise AccessDenied("anonymous", "ecr:GetDownloadUrlForLayer", call.arn, "the URL was altered")
     repository, digest = await call.repository(), Digest.parse(reference)
@@ -140,7 +140,13 @@ async def _answer_granted(
 
 
 def _call(
-    deps: Deps, request: web.BaseRequest, request_id: str, principal: Principal, name: RepositoryName, reference: str
+    deps: Deps,
+    request: web.BaseRequest,
+    request_id: str,
+    principal: Principal,
+    kind: str,
+    name: RepositoryName,
+    reference: str,
 ) -> Call:
     request[PRINCIPAL] = principal
     context = Context(
@@ -151,8 +157,23 @@ def _call(
         source_ip=request.remote or "",
         user_agent=request.headers.get("User-Agent", "")[:512],
         secure=request.secure,
+        parameters=_parameters(kind, name, reference),
     )
+    request[RECORD] = context.record
     return Call(context=context, request=request, name=name, reference=reference)
+
+
+def _parameters(kind: str, name: str, reference: str) -> dict[str, str]:
+    """The path as the API's operation of the same meaning would have it; of an upload's id what is no secret."""
+    found = {"repositoryName": name} if name else {}
+    match kind:
+        case "manifest":
+            found["imageDigest" if is_digest(reference) else "imageTag"] = reference
+        case "blob":
+            found["layerDigest"] = reference
+        case "upload":
+            found["uploadId"] = reference.partition(".")[0]
+    return found
 
 
 async def _principal(deps: Deps, request: web.BaseRequest) -> Principal:
@@ -167,16 +188,11 @@ async def _authorize(call: Call, route: Route) -> None:
         if call.context.principal.is_anonymous:
             raise NotAuthenticated
         return
-    denied: AccessDenied | None = None
-    for action in route.actions:
-        try:
-            await call.context.authorize(action, call.arn)
-        except AccessDenied as error:
-            denied = denied or error
-        else:
+    first, *others = route.actions
+    for action in others:
+        if await call.context.allows(action, call.arn):
             return
-    assert denied is not None
-    raise denied
+    await call.context.authorize(first, call.arn)
 
 
 def _scope(name: str, method: str) -> str:

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from registry import layers, repositories, uploads
-from registry.errors import AccessDenied, RepositoryNotFound, SizeInvalid
+from registry import layers, repositories, settings, uploads
+from registry.errors import RepositoryNotFound, SizeInvalid
 from registry.model import Repository
 from registry.names import ALGORITHMS, BadName, Digest, RepositoryName, repository_arn
 from registry.uploads import Ticket
@@ -77,7 +77,7 @@ async def cancel(call: Call) -> web.StreamResponse:
 async def _mount(call: Call, repository: Repository, digest: Digest) -> bool:
     """Mount from the repository that is named, or from any that the caller may read. A refusal is no error: the client
     uploads instead, and learns nothing about what others hold."""
-    if await repositories.setting(call.deps, call.context.registry, "BLOB_MOUNTING") != "ENABLED":
+    if await settings.setting(call.deps, call.context.registry, "BLOB_MOUNTING") != "ENABLED":
         return False
     sources = await _sources(call, repository, digest)
     readable = [source for source in sources if await _may_read(call, source)]
@@ -97,11 +97,7 @@ async def _sources(call: Call, repository: Repository, digest: Digest) -> list[R
 
 
 async def _may_read(call: Call, source: Repository) -> bool:
-    try:
-        await call.context.authorize("ecr:GetDownloadUrlForLayer", repository_arn(source.registry, source.name))
-    except AccessDenied:
-        return False
-    return True
+    return await call.context.allows("ecr:GetDownloadUrlForLayer", repository_arn(source.registry, source.name))
 
 
 async def _ticket(call: Call) -> tuple[Repository, Ticket]:

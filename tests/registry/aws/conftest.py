@@ -6,20 +6,21 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
-import types
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
 from aiohttp import web
 from botocore.config import Config
 
+from registry.audit import Call
 from registry.auth import sigv4
 from registry.auth.authorizer import Authorizer
 from registry.auth.principals import Principal, root
 from registry.auth.sealing import PURPOSES, Sealer
 from registry.aws import door
+from registry.context import Deps
 from registry.names import AccountId
 from registry.options import Limits, Settings
 
@@ -34,6 +35,13 @@ class OneKey:
         return root(AccountId(ACCOUNT), KEY_ID)
 
 
+class Unwritten:
+    """Refusals that nobody keeps."""
+
+    async def note(self, call: Call, *, error: str, message: str) -> None:
+        return None
+
+
 class Hands:
     """A clock that a test may turn."""
 
@@ -44,14 +52,20 @@ class Hands:
         return dt.datetime.now(dt.UTC) + self.offset
 
 
-def make_deps(**limits: int) -> Any:
-    sealer = Sealer({purpose: bytes([number]) * 32 for number, purpose in enumerate(PURPOSES)})
-    return types.SimpleNamespace(
+def make_deps(**limits: int) -> Deps:
+    """Deps of a door that reaches no room: what only rooms need is not there."""
+    nothing: Any = None
+    return Deps(
         settings=Settings(limits=Limits(**limits)),
         clock=Hands(),
-        authenticator=OneKey(),
+        db=nothing,
+        stores=nothing,
+        sealer=Sealer({purpose: bytes([number]) * 32 for number, purpose in enumerate(PURPOSES)}),
+        authenticator=cast(Any, OneKey()),
         authorizer=Authorizer(),
-        sealer=sealer,
+        hosts=nothing,
+        hashes=nothing,
+        refusals=cast(Any, Unwritten()),
     )
 
 

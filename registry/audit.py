@@ -1,0 +1,171 @@
+"""The audit log: every change and every refusal, who did it and what came of it, in CloudTrail's field names.
+
+A change's row is written in the transaction of the change itself, so there is neither one without the other: a request
+that may change something is given its database as a `Witness`, which adds the row to the first unit that it commits.
+What the house writes on its own account (a damaged blob is marked) goes by `housekeep` and is nobody's deed.
+
+A refusal changes nothing, and must not let who is refused fill the disk: the same refusal is written once a minute,
+with the number of times that it came meanwhile. Who did not log in is counted, not written.
+
+Source: AWS CloudTrail user guide, "CloudTrail record contents".
+"""
+
+import collections
+import dataclasses
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+from registry.auth.principals import Principal
+from registry.names import RegistryRef
+from registry.records import audit_log as rows
+from registry.records.audit_log import Decision, Entry
+from registry.records.engine import Rows, T, Tx, Unit
+
+_VERSION: Final = "1.11"  # of CloudTrail's record
+_LONGEST: Final = 512  # characters of a parameter; a manifest or layer is no part of the log
+_REPEAT: Final = dt.timedelta(minutes=1)
+_REMEMBERED: Final = 4096  # different refusals that are counted at a time
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of one action, as it will be told."""
+
+    at: dt.datetime
+    principal: Principal
+    action: str
+    resource: str
+    registry: RegistryRef
+    source: str
+    user_agent: str
+    request_id: str
+    parameters: Mapping[str, Any]
+
+    def entry(self, decision: Decision, *, error: str = "", message: str = "", repeated: int = 0) -> Entry:
+        """The row. `error` is the AWS code of a refusal, `repeated` how often it came unwritten before."""
+        return Entry(
+            id=0,
+            at=self.at,
+            account=self.registry.account,
+            principal=self.principal.arn,
+            action=self.action,
+            resource=self.resource,
+            decision=decision,
+            source=self.source,
+            request_id=self.request_id,
+            event=self._event(error, message, repeated),
+        )
+
+    def _event(self, error: str, message: str, repeated: int) -> dict[str, Any]:
+        service, _, name = self.action.partition(":")
+        event: dict[str, Any] = {
+            "eventVersion": _VERSION,
+            "userIdentity": _identity(self.principal),
+            "eventTime": self.at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "eventSource": f"{service}.amazonaws.com",
+            "eventName": name,
+            "awsRegion": self.registry.region,
+            "sourceIPAddress": self.source,
+            "userAgent": self.user_agent,
+            "requestParameters": _shortened(self.parameters),
+            "requestID": self.request_id,
+            "eventID": str(uuid.uuid4()),
+            "readOnly": False,
+            "eventType": "AwsApiCall",
+            "recipientAccountId": self.registry.account,
+            "resources": [{"ARN": self.resource, "accountId": self._owner()}],
+        }
+        if error:
+            event |= {"errorCode": error, "errorMessage": message}
+        if repeated:
+            event["additionalEventData"] = {"repeatedSinceLastRecord": repeated}
+        return event
+
+    def _owner(self) -> str:
+        """The account that the resource belongs to."""
+        parts = self.resource.split(":", 5)
+        return parts[4] if len(parts) == 6 else self.registry.account
+
+
+class Witness:
+    """The database as one call sees it: what it changes, it is on record for."""
+
+    def __init__(self, db: Rows, call: Call, record: list[Entry], *, keep: dt.timedelta) -> None:
+        """`record` gets the entry once something was changed."""
+        self._db: Rows = db._db if isinstance(db, Witness) else db  # a deed within a deed has an entry of its own
+        self._call, self._record, self._keep = call, record, keep
+        self._is_told = False
+
+    async def write(self, unit: Unit[T]) -> T:
+        if self._is_told:
+            return await self._db.write(unit)
+        entry = self._call.entry("allowed")
+
+        def with_entry(tx: Tx) -> T:
+            outcome = unit(tx)
+            rows.insert(tx, entry, keep=self._keep)
+            return outcome
+
+        outcome = await self._db.write(with_entry)
+        self._is_told = True
+        self._record.append(entry)
+        return outcome
+
+    async def housekeep(self, unit: Unit[T]) -> T:
+        return await self._db.housekeep(unit)
+
+    async def read(self, unit: Unit[T]) -> T:
+        return await self._db.read(unit)
+
+    async def point(self, unit: Unit[T]) -> T:
+        return await self._db.point(unit)
+
+    def version(self) -> int | None:
+        return self._db.version()
+
+
+class Refusals:
+    """Writes refusals down, each once a minute."""
+
+    def __init__(self, db: Rows, *, keep: dt.timedelta) -> None:
+        self._db, self._keep = db, keep
+        self._seen: collections.OrderedDict[tuple[str, str, str], tuple[dt.datetime, int]] = collections.OrderedDict()
+
+    async def note(self, call: Call, *, error: str, message: str) -> Entry | None:
+        """The entry, if one was written."""
+        key = (call.principal.arn, call.action, call.resource)
+        written, unwritten = self._seen.pop(key, (None, 0))
+        if written is not None and call.at - written < _REPEAT:
+            self._seen[key] = (written, unwritten + 1)
+            return None
+        entry = call.entry("denied", error=error, message=message, repeated=unwritten)
+        self._seen[key] = (call.at, 0)
+        while len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+        await self._db.housekeep(lambda tx: rows.insert(tx, entry, keep=self._keep))
+        return entry
+
+
+def _identity(principal: Principal) -> dict[str, Any]:
+    identity = {
+        "type": _TYPES.get(principal.kind, principal.kind),
+        "principalId": principal.id,
+        "arn": principal.arn,
+        "accountId": principal.account,
+        "accessKeyId": principal.access_key,
+    }
+    return {name: value for name, value in identity.items() if value is not None}
+
+
+_TYPES: Final[Mapping[str, str]] = {"root": "Root", "anonymous": "Unknown"}
+
+
+def _shortened(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters without what is binary or long."""
+    return {
+        name: value if len(str(value)) <= _LONGEST else f"{str(value)[:64]}... ({len(str(value))} characters)"
+        for name, value in parameters.items()
+        if not isinstance(value, bytes | bytearray)
+    }

@@ -1,0 +1,41 @@
+"""Rows of what is set for a whole registry: account settings, and its policy."""
+
+import sqlalchemy as sa
+
+from registry.names import RegistryRef
+from registry.records.engine import Tx
+from registry.records.tables import account_settings, registry_policies
+
+_s, _p = account_settings.c, registry_policies.c
+
+
+def settings_of(tx: Tx, registry: RegistryRef) -> dict[str, str]:
+    """The account settings that were put, by name."""
+    mine = (_s.account == registry.account) & (_s.region == registry.region)
+    return {name: value for name, value in tx.execute(sa.select(_s.name, _s.value).where(mine)).all()}
+
+
+def put_setting(tx: Tx, registry: RegistryRef, name: str, value: str) -> None:
+    mine = (_s.account == registry.account) & (_s.region == registry.region) & (_s.name == name)
+    if tx.execute(sa.update(account_settings).where(mine).values(value=value)).rowcount == 0:
+        tx.execute(
+            sa.insert(account_settings).values(account=registry.account, region=registry.region, name=name, value=value)
+        )
+
+
+def policy_of(tx: Tx, registry: RegistryRef) -> str | None:
+    """The registry's policy, as it was put."""
+    return tx.execute(sa.select(_p.policy).where(_mine(registry))).scalar_one_or_none()
+
+
+def put_policy(tx: Tx, registry: RegistryRef, policy: str) -> None:
+    if tx.execute(sa.update(registry_policies).where(_mine(registry)).values(policy=policy)).rowcount == 0:
+        tx.execute(sa.insert(registry_policies).values(account=registry.account, region=registry.region, policy=policy))
+
+
+def delete_policy(tx: Tx, registry: RegistryRef) -> None:
+    tx.execute(sa.delete(registry_policies).where(_mine(registry)))
+
+
+def _mine(registry: RegistryRef) -> sa.ColumnElement[bool]:
+    return (_p.account == registry.account) & (_p.region == registry.region)
