@@ -9,7 +9,6 @@ POST /                       the AWS doors: ECR, STS
 import dataclasses
 import hmac
 import ipaddress
-import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -21,16 +20,20 @@ import registry.ecr
 import registry.sts
 from longshore import observe
 from longshore.config import Config
+from longshore.connections import Connection, new_request_id
+from longshore.replies import Replies
 from registry.aws import door as aws
-from registry.context import PRINCIPAL, Deps
+from registry.context import PRINCIPAL, RECORD, Deps
 from registry.errors import LongshoreError
 from registry.names import Region
 from registry.v2 import login, routes
 from registry.v2.errors import answer_of, response
+from registry.v2.evidence import EVIDENCE
 
 DOORS: Final = (registry.ecr, registry.sts)  # importing them has put their operations on the AWS door's table
 
 _log = structlog.get_logger("longshore.request")
+_audit = structlog.get_logger("longshore.audit")
 _QUIET: Final = ("health", "metrics")
 
 
@@ -40,12 +43,13 @@ class App:
 
     config: Config
     deps: Deps
+    replies: Replies | None = None
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """The whole life of a request, in order."""
         started = time.monotonic()
         request = self._as_the_client_sent_it(request)
-        request_id = _new_id()
+        request_id = new_request_id()
         name, door = self._door(request)
         with observe.IN_FLIGHT.track_inprogress():
             try:
@@ -60,6 +64,7 @@ class App:
                     raise ConnectionResetError("the answer cannot be finished") from None
                 answer = response(RuntimeError())
         if not answer.prepared:
+            self._keep(request, answer)
             answer.headers["x-amzn-RequestId"] = request_id
         self._note(request, request_id, name, answer.status, time.monotonic() - started)
         return answer
@@ -105,12 +110,24 @@ class App:
             return answer_of("DENIED", 403, "metrics are for loopback, or for who has metrics.token")
         return observe.metrics_page()
 
+    def _keep(self, request: web.BaseRequest, answer: web.StreamResponse) -> None:
+        """Keep the answer for the next time, where its handler has given evidence."""
+        evidence, connection = request.get(EVIDENCE), request.protocol
+        if self.replies is None or evidence is None or not isinstance(connection, Connection):
+            return
+        if connection.key is not None and isinstance(answer, web.Response):
+            self.replies.keep(connection.key, request, answer, evidence)
+
     def _note(self, request: web.BaseRequest, request_id: str, door: str, status: int, seconds: float) -> None:
         observe.REQUESTS.labels(door, _method(request.method), str(status)).inc()
         observe.SECONDS.labels(door).observe(seconds)
+        on_record = request.get(RECORD, ())
+        for entry in on_record:
+            _audit.info("audit", decision=entry.decision, **entry.event)
         wanted = self.config.log.access
         plain = request.method in ("GET", "HEAD") and (status < 400 or status == 404)
-        if wanted == "off" or door in _QUIET or (wanted == "errors" and (plain or status == 401)):
+        told = wanted == "errors" and (plain or status == 401 or (on_record and status < 500))
+        if wanted == "off" or door in _QUIET or told:
             return
         principal = request.get(PRINCIPAL)
         _log.info(
@@ -139,14 +156,6 @@ async def _front(_request: web.BaseRequest, _request_id: str) -> web.StreamRespo
 
 async def _nothing(_request: web.BaseRequest, _request_id: str) -> web.StreamResponse:
     return answer_of("UNSUPPORTED", 404, "nothing answers at this path")
-
-
-def _new_id() -> str:
-    """A random UUID (version 4), made without the uuid module's cost."""
-    raw = bytearray(os.urandom(16))
-    raw[6], raw[8] = raw[6] & 0x0F | 0x40, raw[8] & 0x3F | 0x80
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def _method(method: str) -> str:

@@ -25,6 +25,13 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     data: Annotated[str, Meta(min_length=1, description="Data directory: database, blobs, keys.")] = "./longshore-data"
     workers: Annotated[int, Meta(ge=1, le=64, description="Processes that share the port.")] = 1
+    fast_replies: Annotated[
+        bool,
+        Meta(
+            description="Keep the replies to reads, and give them again to the same request while nothing has changed. "
+            "Answers are the same without it."
+        ),
+    ] = True
     drain_seconds: Annotated[int, Meta(ge=0, description="Time that requests in flight have after SIGTERM.")] = 30
 
 
@@ -85,6 +92,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     auth: options.Auth = msgspec.field(default_factory=options.Auth)
     storage: options.Storage = msgspec.field(default_factory=options.Storage)
     limits: options.Limits = msgspec.field(default_factory=options.Limits)
+    audit: options.Audit = msgspec.field(default_factory=options.Audit)
     log: Log = msgspec.field(default_factory=Log)
     metrics: Metrics = msgspec.field(default_factory=Metrics)
     secrets: Secrets = msgspec.field(default_factory=Secrets)

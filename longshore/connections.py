@@ -7,6 +7,7 @@ F41). Malformed HTTP is answered in JSON, without repeating what was sent, and e
 
 import asyncio
 import collections
+import os
 import resource
 from typing import Any
 
@@ -14,6 +15,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from longshore.observe import REFUSED
+from longshore.replies import Key, Replies, is_lone_request
 from registry.options import Limits
 from registry.v2.errors import answer_of
 
@@ -50,18 +52,50 @@ class Census:
 
 
 class Connection(RequestHandler):
-    """One client connection."""
+    """One client connection.
 
-    __slots__ = ("_census", "_counted_as")
+    Bytes that are a whole request which was answered before may be answered from `replies`, but only while nothing
+    else is on its way: no request at work, none waiting, and nothing of one in the parser.
+    """
 
-    def __init__(self, manager: web.Server, *, census: Census, **kwargs: Any) -> None:
+    __slots__ = ("_census", "_counted_as", "_is_between_requests", "_replies", "_source", "key")
+
+    def __init__(self, manager: web.Server, *, census: Census, replies: Replies | None, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
-        self._census = census
+        self._census, self._replies = census, replies
         self._counted_as: str | None = None
+        self._source = ""
+        self._is_between_requests = replies is not None  # every byte so far belongs to a request that came whole
+        self.key: Key | None = None  # of the request that is at work, if its answer may be kept
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_between_requests and self._answer_again(data):
+            return
+        super().data_received(data)
+
+    def _answer_again(self, data: bytes) -> bool:
+        """Answer from what is kept, if it is there; else take note of the request, for its answer to be kept."""
+        waiter, transport = self._waiter, self.transport
+        is_waiting = waiter is not None and not waiter.done()
+        is_first = waiter is None and not self._request_count
+        if not (is_waiting or is_first) or not is_lone_request(data):
+            # From here on the parser may hold part of a request, or one request be at work while another comes.
+            self._is_between_requests, self.key = False, None
+            return False
+        self.key = (self._source, data)
+        if not is_waiting or transport is None or self._close or self._force_close:
+            return False
+        assert self._replies is not None and isinstance(transport, asyncio.Transport)
+        reply = self._replies.find(self.key, new_request_id)
+        if reply is None:
+            return False
+        transport.write(reply)
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        return True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = transport.get_extra_info("peername")
-        source = str(peer[0]) if isinstance(peer, tuple) else "local"
+        source = self._source = str(peer[0]) if isinstance(peer, tuple) else "local"
         refused = self._census.enter(source)
         super().connection_made(transport)
         if refused is None:
@@ -98,9 +132,25 @@ class Connection(RequestHandler):
 class Server(web.Server):
     """aiohttp's low-level server, making Connections."""
 
-    def __init__(self, handler: Any, *, census: Census, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        handler: Any,
+        *,
+        census: Census,
+        replies: Replies | None,
+        loop: asyncio.AbstractEventLoop,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(handler, loop=loop)
-        self._census, self._options, self._own_loop = census, kwargs, loop
+        self._census, self._replies, self._options, self._own_loop = census, replies, kwargs, loop
 
     def __call__(self) -> RequestHandler:
-        return Connection(self, census=self._census, loop=self._own_loop, **self._options)
+        return Connection(self, census=self._census, replies=self._replies, loop=self._own_loop, **self._options)
+
+
+def new_request_id() -> str:
+    """A random UUID (version 4), made without the uuid module's cost."""
+    raw = bytearray(os.urandom(16))
+    raw[6], raw[8] = raw[6] & 0x0F | 0x40, raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -27,12 +27,14 @@ from longshore import observe, wiring
 from longshore.app import App
 from longshore.config import Config
 from longshore.connections import Census, Server
+from longshore.replies import Replies
 from longshore.wiring import CannotStart
 
 _log = logging.getLogger(__name__)
 
 _KEEPALIVE: Final = 35.0  # seconds; longer than clients pause between requests, shorter than R8's 45
 _READ_BUFFER: Final = 256 * 1024  # bytes of a body that may wait for its reader, for each connection
+_REPLIES: Final = 32 * 1024 * 1024  # bytes of replies that are kept for the next time
 _SOON: Final = 10.0  # seconds; a worker that dies sooner makes the next one wait
 _WORKER_FD: Final = "--inherit"
 
@@ -112,9 +114,12 @@ async def _serve(config: Config, listener: socket.socket, announce: Callable[[],
         loop.add_reader(parent, stop.set)  # readable only at its end: the parent never writes
     deps = wiring.build(config, listen_url(config, listener))
     # Nothing that aiohttp does by itself to a body is wanted: it would inflate what was sent compressed.
+    # With every request logged, none may be answered below the log.
+    replies = Replies(most_bytes=_REPLIES) if config.server.fast_replies and config.log.access != "all" else None
     server = Server(
-        App(config=config, deps=deps),
+        App(config=config, deps=deps, replies=replies),
         census=Census(config.limits),
+        replies=replies,
         loop=loop,
         keepalive_timeout=_KEEPALIVE,
         auto_decompress=False,
@@ -133,7 +138,7 @@ async def _serve(config: Config, listener: socket.socket, announce: Callable[[],
         await runner.cleanup()
         if parent is not None:
             loop.remove_reader(parent)
-        deps.db.close()
+        wiring.close(deps)
 
 
 def _tls(config: Config) -> ssl.SSLContext | None:

@@ -21,10 +21,11 @@ import fcntl
 import logging
 import os
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 
@@ -67,6 +68,30 @@ class _Job:
             self.future.set_result(self.outcome)
 
 
+class Rows(Protocol):
+    """What rooms ask of the database."""
+
+    async def write(self, unit: Unit[T]) -> T:
+        """Run `unit` in a transaction and return its result once that is durable."""
+        ...
+
+    async def housekeep(self, unit: Unit[T]) -> T:
+        """`write` for what no caller asked for: a finding of the house itself."""
+        ...
+
+    async def read(self, unit: Unit[T]) -> T:
+        """Run `unit` on a consistent snapshot."""
+        ...
+
+    async def point(self, unit: Unit[T]) -> T:
+        """`read` of a few rows by key."""
+        ...
+
+    def version(self) -> int | None:
+        """A number that another commit, whoever makes it, will have changed; None where that cannot be told."""
+        ...
+
+
 class Database:
     """One SQLite database file, opened by one process among possibly several."""
 
@@ -80,6 +105,7 @@ class Database:
         self._readers = concurrent.futures.ThreadPoolExecutor(_READERS, thread_name_prefix="db-reader")
         self._local = threading.local()
         self._open: list[sa.Connection] = []
+        self._watchers: list[sqlite3.Connection] = []
         self._open_lock = threading.Lock()
         self._lock_file = os.open(path.with_name("write.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._writer.start()
@@ -104,6 +130,9 @@ class Database:
         finally:
             answer.cancel()
 
+    async def housekeep(self, unit: Unit[T]) -> T:
+        return await self.write(unit)
+
     async def read(self, unit: Unit[T]) -> T:
         """Run `unit` on a consistent snapshot in a reader thread."""
         return await _in_time(asyncio.get_running_loop().run_in_executor(self._readers, self.read_here, unit))
@@ -111,6 +140,26 @@ class Database:
     async def point(self, unit: Unit[T]) -> T:
         """Run `unit`, which reads a few rows by key, without leaving this thread."""
         return self.read_here(unit)
+
+    def version(self) -> int:
+        """As `Rows.version`; numbers of different threads have nothing to do with each other."""
+        return int(self._watcher().execute("PRAGMA data_version").fetchone()[0])
+
+    def glance(self, statement: str, parameters: tuple[object, ...]) -> tuple[object, ...] | None:
+        """The one row of a statement, by the driver itself: for the few places where each microsecond counts."""
+        rows: list[tuple[object, ...]] = self._watcher().execute(statement, parameters).fetchall()
+        return rows[0] if rows else None
+
+    def _watcher(self) -> sqlite3.Connection:
+        """This thread's connection that never writes and never holds a transaction open: `data_version` would miss its
+        own commits, and would not move inside of a transaction."""
+        watcher: sqlite3.Connection | None = getattr(self._local, "watcher", None)
+        if watcher is None:
+            watcher = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            self._local.watcher = watcher
+            with self._open_lock:
+                self._watchers.append(watcher)
+        return watcher
 
     def read_here(self, unit: Unit[T]) -> T:
         """`read` for callers without an event loop."""
@@ -140,7 +189,10 @@ class Database:
         with self._open_lock:
             for connection in self._open:
                 connection.close()
+            for watcher in self._watchers:
+                watcher.close()
             self._open.clear()
+            self._watchers.clear()
         self._engine.dispose()
         os.close(self._lock_file)
 

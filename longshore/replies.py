@@ -1,0 +1,109 @@
+"""Replies that may be given again, at once, to the very same bytes from the same address.
+
+A client that asks for a manifest or a small blob again sends the same request, byte for byte. The first time it passes
+every door: HTTP is parsed, the caller identified, the right decided, the rows read. What answered it is kept here under
+the request's own bytes, with the evidence on which it was given; the next time the evidence is looked at, which takes
+microseconds, and the reply is written to the connection below the framework. Nothing is parsed here, so nothing can be
+read in a second way: bytes that differ in anything go through the doors.
+
+Evidence never outlives its reasons: it names the number of the last commit (any commit, by any process, moves it) and,
+where that moved, has its rows read again; a credential or a right that changed is a row that changed. A denial, a
+change and a failure are never kept. `server.fast_replies` turns all this off; answers stay the same.
+"""
+
+import dataclasses
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from longshore.observe import REQUESTS, SECONDS
+from registry.v2.evidence import Evidence
+
+_LONGEST_REQUEST: Final = 8192
+_LONGEST_BODY: Final = 256 * 1024
+_OVERHEAD: Final = 2048  # bytes of an entry beside request and body
+_LEFT_OUT: Final = frozenset({"date", "x-amzn-requestid", "connection", "transfer-encoding"})
+_STATUS: Final = b"HTTP/1.1 200 OK\r\n"
+
+Key = tuple[str, bytes]  # the client's address, and the request
+
+
+@dataclasses.dataclass(slots=True)
+class _Kept:
+    head: bytes  # up to the value of x-amzn-RequestId
+    body: bytes
+    method: str
+    evidence: Evidence
+    size: int
+
+
+class Replies:
+    """The replies of one process, bounded by their bytes; the one that was used longest ago goes first."""
+
+    def __init__(self, *, most_bytes: int) -> None:
+        self._kept: OrderedDict[Key, _Kept] = OrderedDict()
+        self._bytes, self._most_bytes = 0, most_bytes
+        self._second, self._date = 0, b""
+        self._counters = {method: REQUESTS.labels("v2", method, "200").inc for method in ("GET", "HEAD")}
+        self._observe = SECONDS.labels("v2").observe
+
+    def find(self, key: Key, new_id: Callable[[], str]) -> bytes | None:
+        """The reply to a request, if there is one and its evidence holds."""
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        began = time.time()
+        if not kept.evidence.holds(began):
+            self._drop(key)
+            return None
+        self._kept.move_to_end(key)
+        if int(began) != self._second:
+            self._second, self._date = int(began), formatdate(began, usegmt=True).encode()
+        self._counters[kept.method]()
+        self._observe(time.time() - began)
+        return b"".join((kept.head, new_id().encode(), b"\r\nDate: ", self._date, b"\r\n\r\n", kept.body))
+
+    def keep(self, key: Key, request: web.BaseRequest, answer: web.Response, evidence: Evidence) -> None:
+        """Keep what is about to be answered, if it is such that it can be given again."""
+        body = answer.body if isinstance(answer.body, bytes) else b""
+        line = f"{request.method} {request.raw_path} HTTP/1.1\r\n".encode(errors="surrogateescape")
+        if not key[1].startswith(line):
+            return  # not the request that these bytes are: nothing may ever be answered to them by this
+        plain = request.version == (1, 1) and request.keep_alive and hdrs.CONNECTION not in request.headers
+        if answer.status != 200 or not plain or len(key[1]) > _LONGEST_REQUEST or len(body) > _LONGEST_BODY:
+            return
+        if key in self._kept:
+            self._drop(key)
+        length = answer.headers.get(hdrs.CONTENT_LENGTH, str(len(body)))
+        headers = [(name, value) for name, value in answer.headers.items() if name.lower() not in _LEFT_OUT]
+        lines = [f"{name}: {value}" for name, value in headers if name != hdrs.CONTENT_LENGTH]
+        text = "\r\n".join([*lines, f"Content-Length: {length}", "x-amzn-RequestId: "])
+        if request.method == hdrs.METH_HEAD:
+            body = b""
+        kept = _Kept(
+            head=_STATUS + text.encode("ascii"),
+            body=body,
+            method=request.method,
+            evidence=evidence,
+            size=len(body) + len(key[1]) + _OVERHEAD,
+        )
+        self._kept[key] = kept
+        self._bytes += kept.size
+        while self._bytes > self._most_bytes:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: Key) -> None:
+        self._bytes -= self._kept.pop(key).size
+
+
+def is_lone_request(data: bytes) -> bool:
+    """Whether these bytes are one whole GET or HEAD below /v2/, and nothing else."""
+    return (
+        data.startswith((b"GET /v2/", b"HEAD /v2/"))
+        and data.find(b"\r\n\r\n") == len(data) - 4
+        and len(data) <= _LONGEST_REQUEST
+    )
