@@ -19,16 +19,15 @@ from longshore.config import Config
 from registry.audit import Refusals
 from registry.auth.authenticator import Authenticator
 from registry.auth.authorizer import Authorizer
-from registry.auth.principals import root
 from registry.auth.sealing import PURPOSES, BadSeal, Sealer
 from registry.context import Deps, SystemClock
+from registry.entities import AccessKey
 from registry.hosts import Hosts
 from registry.intake import RunningHashes
-from registry.model import AccessKey
 from registry.names import AccountId, Region, RegistryRef
 from registry.options import Settings
-from registry.records import identities, schema
-from registry.records.engine import Database
+from registry.records import access_keys, accounts, installation, schema, stamps
+from registry.records.engine import Database, Tx
 from registry.storage.base import StoreMismatch, Stores
 from registry.storage.disk import DiskStore
 
@@ -91,7 +90,7 @@ def build(config: Config, listen_url: str) -> Deps:
         db=db,
         stores=Stores(lambda region: _open_store(config, data, db, region)),
         sealer=sealer,
-        authenticator=Authenticator(db, sealer),
+        authenticator=Authenticator(db, sealer, region=config.registry.region),
         authorizer=Authorizer(),
         hosts=Hosts(
             default,
@@ -144,13 +143,13 @@ def _data_directory(config: Config) -> Path:
 
 def _open_store(config: Config, data: Path, db: Database, region: Region) -> DiskStore:
     """The region's store, if it is the one that the rows speak of."""
-    known = db.read_here(lambda tx: identities.store_of(tx, region))
+    known = db.read_here(lambda tx: installation.store_of(tx, region))
     root_directory = data / "blobs" / region
     if known is not None and not root_directory.exists():
         raise StoreMismatch(f"the blobs of region {region} are missing: {root_directory} is not there")
     store = DiskStore(root_directory, region)
     if known is None:
-        known = db.write_here(lambda tx: identities.adopt_store(tx, region, store.store_id))
+        known = db.write_here(lambda tx: installation.adopt_store(tx, region, store.store_id))
     if known != store.store_id:
         raise StoreMismatch(
             f"{root_directory} is store {store.store_id}, but the database speaks of store {known}: "
@@ -163,26 +162,26 @@ def _open_store(config: Config, data: Path, db: Database, region: Region) -> Dis
 
 
 def _sealer(config: Config, data: Path, db: Database) -> Sealer:
-    """The installation's keys, unwrapped by the master key; made at the first start."""
-    master = config.secrets.master_key or _master_key_file(data / MASTER_KEY, fresh=not _has_keys(db))
+    """The installation's keys, unwrapped by the master key; those that are not there yet are made."""
+    known = db.read_here(installation.installation_secrets)
+    master = config.secrets.master_key or _master_key_file(data / MASTER_KEY, fresh=not known)
     wrapper = Sealer(dict.fromkeys(PURPOSES, _key_bytes(master)))
-    now = dt.datetime.now(dt.UTC)
-    if not _has_keys(db):
-        fresh: dict[str, bytes] = {
-            purpose: wrapper.seal_bytes("secret", secrets.token_bytes(32)) for purpose in PURPOSES
-        }
-        db.write_here(lambda tx: identities.add_installation_secrets(tx, fresh, now))
-    wrapped_keys = db.read_here(identities.installation_secrets)
+    keys = _unwrapped(wrapper, known)  # first, so that nothing is ever wrapped by a wrong master key
+    if missing := [purpose for purpose in PURPOSES if purpose not in keys]:
+        now = dt.datetime.now(dt.UTC)
+        made: dict[str, bytes] = {purpose: wrapper.seal_bytes("secret", secrets.token_bytes(32)) for purpose in missing}
+        db.write_here(lambda tx: installation.add_installation_secrets(tx, made, now))
+        keys = _unwrapped(wrapper, db.read_here(installation.installation_secrets))
+    return Sealer(keys)
+
+
+def _unwrapped(wrapper: Sealer, wrapped: Mapping[str, bytes]) -> dict[str, bytes]:
     try:
-        return Sealer({purpose: wrapper.open_bytes("secret", wrapped_keys[purpose]) for purpose in PURPOSES})
-    except (BadSeal, KeyError):
+        return {purpose: wrapper.open_bytes("secret", key) for purpose, key in wrapped.items()}
+    except BadSeal:
         raise CannotStart(
             "the master key is not the one that this data was made with: set LONGSHORE_SECRETS__MASTER_KEY_FILE to it"
         ) from None
-
-
-def _has_keys(db: Database) -> bool:
-    return len(db.read_here(identities.installation_secrets)) == len(PURPOSES)
 
 
 def _master_key_file(path: Path, *, fresh: bool) -> str:
@@ -243,23 +242,31 @@ def _read_root_key(file: Path, account: str) -> RootKey:
 
 
 def _keep_root_key(db: Database, sealer: Sealer, key: RootKey) -> None:
-    """Make it the root user's one key. One that is there already is left alone, so that a restart writes nothing."""
-    known = db.read_here(lambda tx: identities.access_key(tx, key.access_key_id))
-    arn = root(AccountId(key.account)).arn
+    """Make it the key of the root user that starts bring. One that is there is left alone: a restart writes nothing."""
+    account = AccountId(key.account)
+    known = db.read_here(lambda tx: access_keys.find(tx, key.access_key_id))
     if (
         known is not None
-        and known.arn == arn
+        and known.owner_id == account
         and sealer.open_bytes("secret", known.sealed_secret) == key.secret.encode()
     ):
         return
+    now = dt.datetime.now(dt.UTC)
     row = AccessKey(
         id=key.access_key_id,
-        arn=arn,
+        account=account,
+        owner_id=account,
         sealed_secret=sealer.seal_bytes("secret", key.secret.encode()),
         active=True,
-        created_at=dt.datetime.now(dt.UTC),
+        installed=True,
+        created_at=now,
     )
-    db.write_here(lambda tx: identities.put_only_key(tx, key.account, row))
+
+    def unit(tx: Tx) -> None:
+        accounts.insert(tx, account, now)
+        access_keys.install(tx, row)
+
+    db.write_here(stamps.changing(unit))
 
 
 def _write_root_key(key: RootKey, endpoint: str, region: str) -> None:

@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
+from registry.auth.principals import Kind as PrincipalKind
 from registry.auth.principals import Principal
 from registry.names import RegistryRef
 from registry.records import audit_log as rows
@@ -63,7 +64,7 @@ class Call:
         event: dict[str, Any] = {
             "eventVersion": _VERSION,
             "userIdentity": _identity(self.principal),
-            "eventTime": self.at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "eventTime": _time(self.at),
             "eventSource": f"{service}.amazonaws.com",
             "eventName": name,
             "awsRegion": self.registry.region,
@@ -116,6 +117,9 @@ class Witness:
     async def housekeep(self, unit: Unit[T]) -> T:
         return await self._db.housekeep(unit)
 
+    def note(self, unit: Unit[object]) -> None:
+        self._db.note(unit)
+
     async def read(self, unit: Unit[T]) -> T:
         return await self._db.read(unit)
 
@@ -149,17 +153,33 @@ class Refusals:
 
 
 def _identity(principal: Principal) -> dict[str, Any]:
-    identity = {
-        "type": _TYPES.get(principal.kind, principal.kind),
+    identity: dict[str, Any] = {
+        "type": _TYPES[principal.kind],
         "principalId": principal.id,
         "arn": principal.arn,
         "accountId": principal.account,
         "accessKeyId": principal.access_key,
+        "userName": principal.name or None,
     }
+    if principal.session is not None:
+        identity["sessionContext"] = {
+            "sessionIssuer": {"principalId": principal.entity_id, "arn": principal.entity_arn},
+            "attributes": {"creationDate": _time(principal.session.issued_at)},
+        }
     return {name: value for name, value in identity.items() if value is not None}
 
 
-_TYPES: Final[Mapping[str, str]] = {"root": "Root", "anonymous": "Unknown"}
+_TYPES: Final[Mapping[PrincipalKind, str]] = {
+    "root": "Root",
+    "user": "IAMUser",
+    "role-session": "AssumedRole",
+    "federated": "FederatedUser",
+    "anonymous": "Unknown",
+}
+
+
+def _time(moment: dt.datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _shortened(parameters: Mapping[str, Any]) -> dict[str, Any]:

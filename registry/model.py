@@ -81,14 +81,3 @@ class Upload:
     last_part: int  # bytes of the latest part
     state: Mapping[str, object]  # the store's own
     updated_at: dt.datetime
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class AccessKey:
-    """A long-lived credential. The secret is sealed in the row and opened by `auth.keys`."""
-
-    id: str
-    arn: str  # of the principal that it speaks for
-    sealed_secret: bytes
-    active: bool
-    created_at: dt.datetime

@@ -2,6 +2,7 @@
 
 sealing      one sealed-token primitive; every token, page mark, upload id and signed URL is made with it
 principals   who a credential speaks for
+sessions     temporary credentials: issue and open
 sigv4        one verifier of AWS signatures (pure)
 tokens       docker-login passwords and Bearer tokens: issue and open
 authenticator  a request's credential -> Principal, or NotAuthenticated

@@ -1,46 +1,57 @@
 """A request's credential -> Principal, or NotAuthenticated.
 
-    AWS signature                        `signed`   the AWS doors
+    AWS signature                        `signed`   the AWS doors; with a session token for temporary credentials
     Basic  AWS:<token>                   `header`   what `docker login` keeps
     Basic  <access key id>:<secret>      `header`   CI and imagePullSecrets: lives as long as the key
     Bearer <token>                       `header`   from the token service
 
-The access key behind each is looked up on every use, so a key that is taken away ends every token made with it.
-An unknown key takes the same path as a wrong secret, and secrets are compared in constant time (promises.md T33).
+What stands behind a credential is looked up on every use: the access key, the user whose it is, the role of a session.
+So one that is taken away ends every credential that came from it. An unknown key takes the same path as a wrong
+secret, and secrets are compared in constant time (promises.md T33).
 """
 
 import base64
 import binascii
+import dataclasses
 import datetime as dt
 import functools
 import hmac
 import secrets
+from collections.abc import Callable
+from typing import Final
 
-from registry.auth import sigv4, tokens
-from registry.auth.principals import ANONYMOUS, Principal
+from registry.auth import principals, sessions, sigv4, tokens
+from registry.auth.principals import ANONYMOUS, Principal, Source
 from registry.auth.sealing import Sealer
+from registry.auth.sessions import Session
 from registry.errors import NotAuthenticated
-from registry.model import AccessKey
 from registry.names import AccountId
-from registry.records import identities
-from registry.records.engine import Rows
+from registry.records import access_keys, identities
+from registry.records.access_keys import Owned
+from registry.records.engine import Rows, Tx
 
 TOKEN_USER = "AWS"  # noqa: S105 # a user name
 _LONGEST_HEADER = 12_000
+_USE_NOTED_EVERY: Final = dt.timedelta(minutes=15)
+_GONE: Final = "the credential behind this token is gone: log in again"
 
 
 class Authenticator:
-    def __init__(self, db: Rows, sealer: Sealer) -> None:
-        self._db, self._sealer = db, sealer
+    def __init__(self, db: Rows, sealer: Sealer, *, region: str = "us-east-1") -> None:
+        """`region`: noted as where a key was used at a door that has no region of its own."""
+        self._db, self._sealer, self._region = db, sealer, region
         self._nobody = secrets.token_urlsafe(30)  # what an unknown key's secret is compared with
         self._open = functools.lru_cache(maxsize=1024)(self._unsealed)
+        self._noted: dict[str, dt.datetime] = {}  # when this process last noted the use of a key or role
 
     async def signed(self, claim: sigv4.Claim, request: sigv4.SignedRequest, now: dt.datetime) -> Principal:
         """Who signed the request. Raises NotAuthenticated."""
-        key = await self._key(claim.access_key_id)
-        secret = self._open(key.sealed_secret) if key is not None else self._nobody
-        sigv4.verify(claim, request, secret if key is not None else None, now=now)
-        return _principal(key)
+        if claim.security_token:
+            return await self._signed_in_session(claim, request, now)
+        owned = await self._owned(claim.access_key_id)
+        secret = self._open(owned.key.sealed_secret) if owned is not None else self._nobody
+        sigv4.verify(claim, request, secret if owned is not None else None, now=now)
+        return self._by_key(owned, "signature", claim.service, claim.region, now)
 
     async def header(self, authorization: str, now: dt.datetime) -> Principal:
         """Who an Authorization header of `/v2/` speaks for; ANONYMOUS for a token got without a login."""
@@ -58,36 +69,116 @@ class Authenticator:
         """Who a user name and password speak for."""
         if user == TOKEN_USER:
             return await self._token("login", password, now)
-        key = await self._key(user)
-        secret = self._open(key.sealed_secret) if key is not None else self._nobody
-        if not hmac.compare_digest(secret.encode(), password.encode()) or key is None:
+        owned = await self._owned(user)
+        secret = self._open(owned.key.sealed_secret) if owned is not None else self._nobody
+        if not hmac.compare_digest(secret.encode(), password.encode()) or owned is None:
             raise NotAuthenticated("wrong user name or password")
-        return _principal(key)
+        return self._by_key(owned, "key", "ecr", self._region, now)
+
+    # --- the forms of credentials -------------------------------------------------------------------------------------
+
+    async def _signed_in_session(self, claim: sigv4.Claim, request: sigv4.SignedRequest, now: dt.datetime) -> Principal:
+        opened = sessions.open_token(self._sealer, claim.security_token)
+        if opened is not None and opened.access_key_id != claim.access_key_id:
+            opened = None
+        token = claim.security_token.encode(errors="replace").decode()  # one that opened has only ASCII
+        sigv4.verify(claim, request, None if opened is None else opened.secret, now=now, token=token)
+        assert opened is not None
+        session = opened.session
+        if session.expires_at <= now:
+            raise NotAuthenticated(
+                "The security token included in the request is expired", code="ExpiredTokenException"
+            )
+        principal = await self._in_session(session)
+        if principal is None or (claim.service == "iam" and session.kind != "role"):
+            # AWS lets what GetSessionToken and GetFederationToken made call no operation of IAM.
+            raise NotAuthenticated(sigv4.UNKNOWN)
+        self._note_role(principal, claim.region, now)
+        return dataclasses.replace(principal, source="signature")
 
     async def _token(self, kind: tokens.Kind, text: str, now: dt.datetime) -> Principal:
         claims = tokens.open_token(self._sealer, kind, text, now=now)
-        if not claims.key:
+        if claims.sub == tokens.NOBODY:
             return ANONYMOUS
-        key = await self._key(claims.key)
-        if key is None or key.arn != claims.sub:
-            raise NotAuthenticated("the credential behind this token is gone: log in again", code="InvalidToken")
-        return _principal(key)
+        if claims.session:
+            in_session = await self._in_session(sessions.unpack(claims.session))
+            if in_session is None:
+                raise NotAuthenticated(_GONE, code="InvalidToken")
+            return dataclasses.replace(in_session, source=kind)
+        owned = await self._owned(claims.key)
+        principal = None if owned is None else _principal(owned)
+        # A token of an earlier version names the root user by its ARN.
+        if principal is None or claims.sub not in (principal.entity_id, principal.arn):
+            raise NotAuthenticated(_GONE, code="InvalidToken")
+        return dataclasses.replace(principal, source=kind)
 
-    async def _key(self, key_id: str) -> AccessKey | None:
-        """The active key of that id."""
+    # --- what stands behind them --------------------------------------------------------------------------------------
+
+    async def _owned(self, key_id: str) -> Owned | None:
+        """The active key of that id, with its owner."""
         if not 1 <= len(key_id) <= 128 or not key_id.isascii():
             return None
-        key = await self._db.point(lambda tx: identities.access_key(tx, key_id))
-        return key if key is not None and key.active else None
+        return await self._db.point(lambda tx: _active(tx, key_id))
+
+    async def _in_session(self, session: Session) -> Principal | None:
+        """Who a session speaks for now; None where what it came from is gone."""
+
+        def read(tx: Tx) -> Principal | None:
+            if session.key and _active(tx, session.key) is None:
+                return None
+            account, by_root = AccountId(session.account), session.entity == session.account
+            found = None if by_root else identities.by_id(tx, session.entity)
+            if found is None and not by_root:
+                return None
+            match session.kind:
+                case "root":
+                    return principals.root(account, session.key, session=session)
+                case "federated":
+                    return principals.federated(account, found, session)
+                case "user":
+                    return None if found is None else principals.user(found, session.key, session=session)
+                case "role":
+                    return None if found is None else principals.role_session(found, session)
+
+        return await self._db.point(read)
+
+    def _by_key(self, owned: Owned | None, source: Source, service: str, region: str, now: dt.datetime) -> Principal:
+        assert owned is not None
+        key = owned.key
+        self._note(
+            key.id,
+            key.last_used_at,
+            now,
+            lambda tx: access_keys.note_use(tx, key.id, service=service[:64], region=region[:64], now=now),
+        )
+        return dataclasses.replace(_principal(owned), source=source)
+
+    def _note_role(self, principal: Principal, region: str, now: dt.datetime) -> None:
+        if principal.kind == "role-session":
+            role = principal.entity_id
+            self._note(role, None, now, lambda tx: identities.note_use(tx, role, region=region[:64], now=now))
+
+    def _note(self, what: str, last: dt.datetime | None, now: dt.datetime, unit: Callable[[Tx], None]) -> None:
+        """Note a use, unless one was noted a short time ago: reading should not become writing."""
+        last = max(filter(None, (last, self._noted.get(what))), default=None)
+        if last is None or not dt.timedelta() <= now - last < _USE_NOTED_EVERY:
+            if len(self._noted) >= 10_000:
+                self._noted.clear()
+            self._noted[what] = now
+            self._db.note(unit)
 
     def _unsealed(self, sealed: bytes) -> str:
         return self._sealer.open_bytes("secret", sealed).decode()
 
 
-def _principal(key: AccessKey | None) -> Principal:
-    assert key is not None
-    account = AccountId(key.arn.split(":")[4])
-    return Principal(kind="root", account=account, arn=key.arn, id=account, access_key=key.id)
+def _active(tx: Tx, key_id: str) -> Owned | None:
+    owned = access_keys.owned(tx, key_id)
+    return owned if owned is not None and owned.key.active else None
+
+
+def _principal(owned: Owned) -> Principal:
+    key, user = owned
+    return principals.root(key.account, key.id) if user is None else principals.user(user, key.id)
 
 
 def _user_and_password(encoded: str) -> tuple[str, str]:

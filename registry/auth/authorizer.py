@@ -1,7 +1,7 @@
 """May this principal do this action on this resource: one place that every route and operation asks.
 
-Until identities other than an account's root exist, the rule is AWS's for root users: everything in their own account,
-nothing elsewhere, and nothing for who has not said who they are.
+Until policies are evaluated, the rule is AWS's for root users: everything in their own account, and nothing elsewhere.
+Users, roles and federated users may do what needs no permission, and nothing else.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,8 @@ class Authorizer:
         """Return if allowed. Raises AccessDenied, or NotAuthenticated where logging in could help."""
         if principal.is_anonymous:
             raise NotAuthenticated
+        if principal.kind != "root":
+            raise AccessDenied(principal.arn, action, resource)
         if resource != "*" and _account_of(resource) != principal.account:
             raise AccessDenied(principal.arn, action, resource, f"no resource-based policy allows the {action} action")
 

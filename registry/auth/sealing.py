@@ -1,8 +1,9 @@
 """Sealed tokens: small payloads that only this installation can make, read or change.
 
-One primitive serves docker-login passwords, Bearer tokens, page marks, upload ids and signed layer URLs, so there is
-one place to get it right: AES-256-GCM under a key of the purpose, with the purpose as associated data. A token of one
-purpose is meaningless for another, there is no algorithm to negotiate, and nothing in it can be read from outside.
+One primitive serves docker-login passwords, Bearer and session tokens, page marks, upload ids and signed layer URLs, so
+there is one place to get it right: AES-256-GCM under a key of the purpose, with the purpose as associated data. A token
+of one purpose is meaningless for another, there is no algorithm to negotiate, and nothing in it can be read from
+outside.
 """
 
 import base64
@@ -14,8 +15,8 @@ from typing import Final, Literal
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-Purpose = Literal["login", "bearer", "page", "upload", "layer-url", "secret"]
-PURPOSES: Final[tuple[Purpose, ...]] = ("login", "bearer", "page", "upload", "layer-url", "secret")
+Purpose = Literal["login", "bearer", "page", "upload", "layer-url", "secret", "session"]
+PURPOSES: Final[tuple[Purpose, ...]] = ("login", "bearer", "page", "upload", "layer-url", "secret", "session")
 
 _VERSION = b"\x01"
 _NONCE = 12

@@ -45,7 +45,7 @@ _MISMATCH: Final = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
     "and signing method. Consult the service documentation for details."
 )
-_UNKNOWN: Final = "The security token included in the request is invalid."
+UNKNOWN: Final = "The security token included in the request is invalid."
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,7 @@ def verify(claim: Claim, request: SignedRequest, secret: str | None, *, now: dt.
     signature_holds = hmac.compare_digest(expected, claim.signature)
     token_holds = hmac.compare_digest(token.encode(), claim.security_token.encode(errors="surrogateescape"))
     if secret is None or not token_holds:
-        raise NotAuthenticated(_UNKNOWN, code="UnrecognizedClientException")
+        raise NotAuthenticated(UNKNOWN, code="UnrecognizedClientException")
     if not signature_holds:
         raise _invalid(_MISMATCH)
 

@@ -23,6 +23,6 @@ def _data(ctx: Context, account: AccountId, now: dt.datetime, seconds: int) -> d
     password = tokens.issue(ctx.deps.sealer, "login", ctx.principal, now=now, seconds=seconds)
     return {
         "authorizationToken": base64.b64encode(f"{TOKEN_USER}:{password}".encode()).decode(),
-        "expiresAt": now + dt.timedelta(seconds=seconds),
+        "expiresAt": tokens.expiry(ctx.principal, now=now, seconds=seconds),
         "proxyEndpoint": ctx.deps.hosts.registry_url(RegistryRef(account, ctx.registry.region)),
     }

@@ -2,6 +2,7 @@
 
     await db.write(unit)   one writer thread for the process; what is queued together is committed together
     await db.read(unit)    a pool of reader threads, each unit in a snapshot of its own
+    db.note(unit)          like write, for what may be lost
     await db.point(unit)   at once, in the caller's thread: for reads of a few rows by key, which cost less than a hop
 
 A unit is a plain function of a `Tx`. It may run again after a failure of the commit, so it has no effect but rows.
@@ -79,6 +80,10 @@ class Rows(Protocol):
         """`write` for what no caller asked for: a finding of the house itself."""
         ...
 
+    def note(self, unit: Unit[object]) -> None:
+        """Queue a unit that nobody waits for, because nobody would miss it."""
+        ...
+
     async def read(self, unit: Unit[T]) -> T:
         """Run `unit` on a consistent snapshot."""
         ...
@@ -132,6 +137,10 @@ class Database:
 
     async def housekeep(self, unit: Unit[T]) -> T:
         return await self.write(unit)
+
+    def note(self, unit: Unit[object]) -> None:
+        """As `Rows.note`: that something was used, and its like."""
+        self._queue.put(_Job(unit, concurrent.futures.Future()))
 
     async def read(self, unit: Unit[T]) -> T:
         """Run `unit` on a consistent snapshot in a reader thread."""
