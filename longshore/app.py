@@ -3,7 +3,7 @@
 /livez /readyz /healthz      is it alive, can it work
 /metrics                     counters, for loopback or a token
 /v2/...  /token              the OCI door
-POST /                       the AWS doors: ECR, STS
+POST /                       the AWS doors: ECR, IAM, STS
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ import structlog
 from aiohttp import web
 
 import registry.ecr
+import registry.iam
 import registry.sts
 from longshore import observe
 from longshore.config import Config
@@ -30,7 +31,11 @@ from registry.v2 import login, routes
 from registry.v2.errors import answer_of, response
 from registry.v2.evidence import EVIDENCE
 
-DOORS: Final = (registry.ecr, registry.sts)  # importing them has put their operations on the AWS door's table
+DOORS: Final = (
+    registry.ecr,
+    registry.iam,
+    registry.sts,
+)  # importing them has put their operations on the AWS door's table
 
 _log = structlog.get_logger("longshore.request")
 _audit = structlog.get_logger("longshore.audit")

@@ -2,13 +2,15 @@
 
     LongshoreError
       NotFound      RepositoryNotFound ImageNotFound LayersNotFound ReferencedImagesNotFound UploadNotFound
-                    RepositoryPolicyNotFound RegistryPolicyNotFound
+                    RepositoryPolicyNotFound RegistryPolicyNotFound NoSuchEntity
       Conflict      RepositoryAlreadyExists RepositoryNotEmpty ImageAlreadyExists ImageTagAlreadyExists
                     LayerAlreadyExists ImageReferencedByManifestList BlobInUse UploadConflict
+                    EntityAlreadyExists DeleteConflict
       Invalid       InvalidParameter InvalidTagParameter TooManyTags InvalidLayer InvalidLayerPart EmptyUpload
                     LayerPartTooSmall ImageDigestDoesNotMatch LayerInaccessible ManifestInvalid TooLarge
-                    RangeInvalid SizeInvalid
-      Denied        NotAuthenticated AccessDenied
+                    RangeInvalid SizeInvalid InvalidInput MalformedPolicyDocument PackedPolicyTooLarge
+      Denied        NotAuthenticated AccessDenied InvalidIdentityToken ExpiredToken IDPRejectedClaim
+                    IDPCommunicationError
       Limited       LimitExceeded TooManyRequests
       Unavailable   StorageUnavailable StorageFull DatabaseUnavailable DatabaseDamaged CorruptBlob
 
@@ -108,6 +110,10 @@ class RegistryPolicyNotFound(NotFound):
         super().__init__(f"Registry policy does not exist in the registry with id '{account}'")
 
 
+class NoSuchEntity(NotFound):
+    """No user, group, role, key, policy, instance profile or provider of the account is called so."""
+
+
 # --- what was asked clashes with what is there ------------------------------------------------------------------------
 
 
@@ -187,6 +193,14 @@ class UploadConflict(Conflict):
         self.size = size
 
 
+class EntityAlreadyExists(Conflict):
+    """The name of a user, group, role, policy, instance profile or provider is taken, be it in another case."""
+
+
+class DeleteConflict(Conflict):
+    """Something still hangs on what is to be deleted."""
+
+
 # --- what was sent is not acceptable ----------------------------------------------------------------------------------
 
 
@@ -197,9 +211,10 @@ class Invalid(LongshoreError):
 class InvalidParameter(Invalid):
     """One parameter is unacceptable. `field` is its name at the door it came in by."""
 
-    def __init__(self, message: str, *, field: str = "") -> None:
+    def __init__(self, message: str, *, field: str = "", where: str = "", why: str = "", value: object = None) -> None:
+        """`where`, `why` and `value`: place and constraint, for the services that have other words around them."""
         super().__init__(message)
-        self.field = field
+        self.field, self.where, self.why, self.value = field, where, why, value
 
 
 class InvalidTagParameter(Invalid):
@@ -292,6 +307,21 @@ class SizeInvalid(Invalid):
     """The body does not have the length that its headers promise."""
 
 
+class InvalidInput(Invalid):
+    """A value that IAM understands and cannot accept."""
+
+
+class MalformedPolicyDocument(Invalid):
+    """A policy is not one that AWS would accept."""
+
+
+class PackedPolicyTooLarge(Invalid):
+    """Session policies and tags do not fit into a session token. `percent` of what fits."""
+
+    def __init__(self, percent: int) -> None:
+        super().__init__(f"Packed size of session tags and session policies consumes {percent}% of allotted space.")
+
+
 # --- who asks may not -------------------------------------------------------------------------------------------------
 
 
@@ -319,6 +349,22 @@ class AccessDenied(Denied):
             f"User: {principal} is not authorized to perform: {action} on resource: {resource} because {reason}"
         )
         self.principal, self.action, self.resource = principal, action, resource
+
+
+class InvalidIdentityToken(Denied):
+    """A web identity token is malformed, or not signed by the issuer that it names."""
+
+
+class ExpiredToken(Denied):
+    """A web identity token's time is over."""
+
+
+class IDPRejectedClaim(Denied):
+    """A web identity token is good, but not for this."""
+
+
+class IDPCommunicationError(Denied):
+    """The issuer of a web identity token could not be asked for its keys."""
 
 
 # --- not now ----------------------------------------------------------------------------------------------------------

@@ -20,7 +20,20 @@ from registry.v2.routes import ROUTES
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("longshore", "registry", "policies")
-ROOMS = ("repositories", "images", "layers", "uploads", "downloads", "intake", "integrity", "settings")
+ROOMS = (
+    "identities",
+    "groups",
+    "access_keys",
+    "managed_policies",
+    "repositories",
+    "images",
+    "layers",
+    "uploads",
+    "downloads",
+    "intake",
+    "integrity",
+    "settings",
+)
 DOORS = longshore.app.DOORS  # imported for what their import does: every operation is on the table
 
 

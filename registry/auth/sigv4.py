@@ -79,7 +79,7 @@ def parse(headers: Headers, raw_query: str) -> Claim:
     values = _single_values(headers)
     authorization = values.get("authorization")
     if authorization is None:
-        raise NotAuthenticated("Missing Authentication Token", code="MissingAuthenticationTokenException")
+        raise missing()
     fields = _fields(authorization)
     key_id, date, region, service = _scope(fields["Credential"])
     if not _SIGNATURE_FORM.fullmatch(fields["Signature"]):
@@ -104,6 +104,10 @@ def parse(headers: Headers, raw_query: str) -> Claim:
         timestamp=timestamp,
         security_token=values.get("x-amz-security-token", ""),
     )
+
+
+def missing() -> NotAuthenticated:
+    return NotAuthenticated("Missing Authentication Token", code="MissingAuthenticationTokenException")
 
 
 def check_window(claim: Claim, now: dt.datetime) -> None:

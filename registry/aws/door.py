@@ -9,7 +9,9 @@ packages of the services (`registry.ecr`, `registry.sts`) fill when they are imp
     @operation("ecr", "CreateRepository", on=repository)
     async def create_repository(ctx: Context, req: Params) -> Result: ...
 
-`on` says which ARN the caller must be allowed to do `ecr:CreateRepository` on; without it an operation does not load.
+`on` says which ARN the caller must be allowed to do `ecr:CreateRepository` on (it may have to look: an IAM user's ARN
+holds a path that the request does not tell); without it an operation does not load. An `unsigned` operation is for
+callers who have no key yet, and brings proof of its own.
 An operation of a service of the table that nobody has built is answered with one honest error, never with an empty
 success and never with a 5xx, which SDKs would try again.
 """
@@ -23,7 +25,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from registry.auth import sigv4
-from registry.auth.principals import Principal
+from registry.auth.principals import ANONYMOUS, Principal
 from registry.aws import query, serialize, spec, validate
 from registry.aws.bodies import SMALL, Body, body_of
 from registry.aws.errors import RETRY_SECONDS, Refusal, face
@@ -34,7 +36,7 @@ from registry.names import AccountId, BadName, Region, RegistryRef
 
 Result = dict[str, Any]
 Handler = Callable[[Context, Params], Awaitable[Result]]
-Resource = Callable[[Context, Params], str]
+Resource = Callable[[Context, Params], str | Awaitable[str]]
 
 
 class _NoPermission:
@@ -44,6 +46,7 @@ class _NoPermission:
 NO_PERMISSION_NEEDED: Final = _NoPermission()  # any caller whose signature holds may do it
 
 DEFAULT_BODY: Final = 1024 * 1024  # bytes of a request body, where an operation asks for no more
+UNSIGNED_BODY: Final = 64 * 1024  # of one that comes without a signature
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class Entry:
     handler: Handler
     on: Resource | _NoPermission
     body_limit: int
+    unsigned: bool = False  # may come without a signature, from nobody in particular
 
     @property
     def action(self) -> str:
@@ -71,7 +75,13 @@ class Operations:
         self._services: set[str] = set()
 
     def operation(
-        self, service: str, name: str, *, on: Resource | _NoPermission, body_limit: int = DEFAULT_BODY
+        self,
+        service: str,
+        name: str,
+        *,
+        on: Resource | _NoPermission,
+        body_limit: int = DEFAULT_BODY,
+        unsigned: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Enter the decorated function as the handler of `service`'s operation `name`."""
 
@@ -79,7 +89,7 @@ class Operations:
             if (service, name) in self._entries:
                 raise ValueError(f"{service}:{name} has a handler already")
             self._entries[(service, name)] = Entry(
-                service=service, name=name, handler=handler, on=on, body_limit=body_limit
+                service=service, name=name, handler=handler, on=on, body_limit=body_limit, unsigned=unsigned
             )
             self._services.add(service)
             return handler
@@ -133,6 +143,8 @@ class _Exchange:
             self._find_target(target)
 
     async def run(self) -> web.Response:
+        if self.is_query and "Authorization" not in self.request.headers:
+            return await self._run_unsigned()
         headers = tuple(self.request.headers.items())
         raw_path, _, raw_query = self.request.raw_path.partition("?")
         claim = sigv4.parse(headers, raw_query)
@@ -151,16 +163,29 @@ class _Exchange:
             principal = await self.deps.authenticator.signed(claim, signed, now)
             self.request[PRINCIPAL] = principal
             if self.is_query:
-                self.form = query.fields(body.take())
-                self._find_action(self.form)
+                self._find_action(body)
                 entry = self._entry()
             if self.service is None or self.operation is None:
                 raise self._unknown()
             if claim.service != self.service.signing_name:
                 raise _scope(f"Credential should be scoped to correct service: '{self.service.signing_name}'.")
-            context = self._context(claim, principal)
+            assert principal.account is not None  # a signature is always somebody's
+            context = self._context(principal, RegistryRef(principal.account, self._region(claim)))
             if entry is None:
                 raise self._unsupported()
+            return await self._perform(context, entry, self.service, self.operation, body)
+
+    async def _run_unsigned(self) -> web.Response:
+        """A form without a signature: good for the operations that ask for none."""
+        async with body_of(self.request, limit=UNSIGNED_BODY, seconds=self.deps.settings.limits.json_seconds) as body:
+            self._find_action(body)
+            entry = self._entry()
+            if entry is None or not entry.unsigned:
+                sigv4.parse(tuple(self.request.headers.items()), self.request.raw_path.partition("?")[2])
+                raise sigv4.missing()
+            assert self.service is not None and self.operation is not None
+            self.request[PRINCIPAL] = ANONYMOUS
+            context = self._context(ANONYMOUS, self.deps.hosts.default)
             return await self._perform(context, entry, self.service, self.operation, body)
 
     def failed(self, error: Exception) -> web.Response:
@@ -183,7 +208,7 @@ class _Exchange:
     ) -> web.Response:
         req = await self._params(service, operation, body)
         context = dataclasses.replace(context, parameters=req)
-        resource = "*" if isinstance(entry.on, _NoPermission) else entry.on(context, req)
+        resource = "*" if isinstance(entry.on, _NoPermission) else await _found(entry.on(context, req))
         if not isinstance(entry.on, _NoPermission):
             await context.authorize(entry.action, resource)
         result = await entry.handler(context.doing(entry.action, resource), req)
@@ -203,16 +228,20 @@ class _Exchange:
             return await asyncio.to_thread(read)  # others are not kept waiting while a megabyte is parsed
         return read()
 
-    def _context(self, claim: sigv4.Claim, principal: Principal) -> Context:
+    def _region(self, claim: sigv4.Claim) -> Region:
+        assert self.service is not None
         try:
-            region = Region.parse(claim.region)
+            return Region.parse(claim.region)
         except BadName:
+            if self.service.is_global:
+                return Region(self.deps.settings.registry.region)
             raise _scope("Credential should be scoped to a valid region.") from None
-        assert principal.account is not None  # a signature is always somebody's
+
+    def _context(self, principal: Principal, registry: RegistryRef) -> Context:
         context = Context(
             deps=self.deps,
             principal=principal,
-            registry=RegistryRef(principal.account, region),
+            registry=registry,
             request_id=self.request_id,
             source_ip=self.request.remote or "",
             user_agent=self.request.headers.get("User-Agent", "")[:512],
@@ -229,10 +258,11 @@ class _Exchange:
             if service.protocol == "json" and service.target_prefix == prefix:
                 self.service, self.operation = service, service.operations.get(name)
 
-    def _find_action(self, form: Mapping[str, str]) -> None:
+    def _find_action(self, body: Body) -> None:
+        self.form = query.fields(body.take())
         for service in self.table.services():
-            if service.protocol == "query" and service.api_version == form.get("Version"):
-                self.service, self.operation = service, service.operations.get(form.get("Action", ""))
+            if service.protocol == "query" and service.api_version == self.form.get("Version"):
+                self.service, self.operation = service, service.operations.get(self.form.get("Action", ""))
 
     def _entry(self) -> Entry | None:
         if self.service is None or self.operation is None:
@@ -268,6 +298,10 @@ class _Exchange:
         content_type = query.CONTENT_TYPE if self.is_query else serialize.CONTENT_TYPE
         headers = {"x-amzn-RequestId": self.request_id, "Content-Type": content_type}
         return web.Response(body=body, status=status, headers=headers)
+
+
+async def _found(resource: str | Awaitable[str]) -> str:
+    return resource if isinstance(resource, str) else await resource
 
 
 def _scope(message: str) -> NotAuthenticated:

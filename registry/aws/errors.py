@@ -23,6 +23,7 @@ RETRY_SECONDS: Final = 2
 COMMON: Final = frozenset(
     {
         "AccessDeniedException",
+        "ExpiredTokenException",
         "IncompleteBodyException",
         "IncompleteSignatureException",
         "InvalidSignatureException",
@@ -78,6 +79,7 @@ _MEMBERS: Final[Mapping[type[LongshoreError], Callable[[Any], dict[str, Any]]]] 
 # The query protocol's names for the errors of the wire, with their statuses.
 _QUERY: Final[Mapping[str, tuple[str, int]]] = {
     "AccessDeniedException": ("AccessDenied", 403),
+    "ExpiredTokenException": ("ExpiredToken", 403),
     "IncompleteSignatureException": ("IncompleteSignature", 400),
     "InvalidSignatureException": ("SignatureDoesNotMatch", 403),
     "MissingAuthenticationTokenException": ("MissingAuthenticationToken", 403),
@@ -125,16 +127,45 @@ def face(error: Exception, service: spec.Service | None, operation: spec.Operati
         return found
     if found.status == 503:
         return dataclasses.replace(found, code="ServiceUnavailable")
-    modelled = service.errors.get(found.code)
+    if isinstance(error, errors.InvalidParameter) and error.why:
+        found = dataclasses.replace(found, message=_sentence(error))
+    modelled = None if isinstance(error, errors.NotAuthenticated) else service.errors.get(found.code)
     code, status = (modelled.code, modelled.status) if modelled else _QUERY.get(found.code, (found.code, found.status))
     return dataclasses.replace(found, code=code, status=status)
 
 
-def invalid_parameter(field: str, why: str) -> errors.InvalidParameter:
+def invalid_parameter(field: str, why: str, value: object = None) -> errors.InvalidParameter:
     """A parameter's error in the words that ECR uses; `field` is its name on the wire."""
     return errors.InvalidParameter(
-        f"Invalid parameter at '{field}' failed to satisfy constraint: '{why}'", field=field.partition(".")[0]
+        f"Invalid parameter at '{field}' failed to satisfy constraint: '{why}'",
+        field=field.partition(".")[0],
+        where=field,
+        why=why,
+        value=value,
     )
+
+
+# What IAM says of a value that does not match one of these patterns of its model.
+_IAM_PATTERNS: Final[Mapping[str, str]] = {
+    r"[\w+=,.@-]+": "It must contain only alphanumeric characters and/or the following: +=,.@_-",
+    r"(\u002F)|(\u002F[\u0021-\u007E]+\u002F)": "It must begin and end with / and contain only alphanumeric "
+    "characters and/or / characters.",
+    r"\u002F[\u0021-\u007F]*": "It must begin with / and contain only alphanumeric characters and/or / characters.",
+}
+_PATTERN: Final = "must satisfy regular expression '"
+
+
+def _sentence(error: errors.InvalidParameter) -> str:
+    """A parameter's error in the words that IAM and STS use."""
+    field = ".".join(part[:1].lower() + part[1:] for part in error.where.split("."))
+    why = error.why
+    if why.startswith(_PATTERN):
+        pattern = why.removeprefix(_PATTERN).removesuffix("'")
+        if pattern in _IAM_PATTERNS:
+            return f"The specified value for {field} is invalid. {_IAM_PATTERNS[pattern]}"
+        why = f"Member must satisfy regular expression pattern: {pattern}"
+    value = "null" if error.value is None else f"'{str(error.value)[:300]}'"
+    return f"1 validation error detected: Value {value} at '{field}' failed to satisfy constraint: {why}"
 
 
 def _face(error: Exception, service: spec.Service | None, operation: spec.Operation | None) -> Face:

@@ -37,14 +37,17 @@ def mark(sealer: Sealer, listing: Listing, position: Any) -> str:
     return sealer.seal(_PURPOSE, json.dumps([listing.fingerprint(), position], separators=(",", ":")).encode())
 
 
-def position(sealer: Sealer, listing: Listing, token: str | None) -> Any:
-    """Where a listing goes on; None for its start. Raises InvalidParameter for a mark that is not this listing's."""
+def position(sealer: Sealer, listing: Listing, token: str | None, *, field: str = "nextToken") -> Any:
+    """Where a listing goes on; None for its start. Raises InvalidParameter for a mark that is not this listing's.
+
+    `field` is what the service calls its marks.
+    """
     if not token:
         return None
     try:
         fingerprint, found = json.loads(sealer.open(_PURPOSE, token))
     except BadSeal:
-        raise invalid_parameter("nextToken", "is not a token that this listing gave out") from None
+        raise invalid_parameter(field, "is not a token that this listing gave out", token) from None
     if fingerprint != listing.fingerprint():
-        raise invalid_parameter("nextToken", "belongs to another listing, or to other arguments")
+        raise invalid_parameter(field, "belongs to another listing, or to other arguments", token)
     return found

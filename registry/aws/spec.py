@@ -39,6 +39,7 @@ class Shape:
     max: float | None = None
     pattern: str | None = None
     enum: tuple[str, ...] = ()
+    sensitive: bool = False  # not to be repeated in a message
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ class Service:
     operations: Mapping[str, Operation]
     shapes: Mapping[str, Shape]
     errors: Mapping[str, ErrorModel]  # by shape name
+    is_global: bool = False  # one for all regions: what region a signature names does not matter
 
 
 @functools.cache
@@ -90,6 +92,7 @@ def load(name: str) -> Service:
         api_version=metadata["apiVersion"],
         target_prefix=metadata.get("targetPrefix", ""),
         xml_namespace=metadata.get("xmlNamespace", ""),
+        is_global="globalEndpoint" in metadata,
         operations={key: _operation(key, body) for key, body in model["operations"].items()},
         shapes={key: _shape(key, body) for key, body in shapes.items()},
         errors={key: _error(key, body) for key, body in shapes.items() if body.get("exception")},
@@ -130,6 +133,7 @@ def _shape(name: str, body: Mapping[str, Any]) -> Shape:
         max=body.get("max"),
         pattern=body.get("pattern"),
         enum=tuple(body.get("enum", ())),
+        sensitive=body.get("sensitive", False),
     )
 
 

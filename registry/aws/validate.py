@@ -16,12 +16,13 @@ import functools
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any, Final
 
 from policies import jsontext
 from registry.aws.errors import Refusal, invalid_parameter
 from registry.aws.spec import Kind, Service, Shape
+from registry.errors import InvalidParameter
 
 Params = Mapping[str, Any]
 Scalars = Mapping[Kind, Callable[[Any], Any]]  # raw value -> typed one; raise ValueError for what is no such value
@@ -90,13 +91,13 @@ class _Walk:
     def _list(self, shape: Shape, raw: Any, path: str) -> list[Any]:
         if not isinstance(raw, list):
             raise _unreadable(f"{path} is no list.")
-        _check_length(shape, len(raw), path)
+        _check_length(shape, raw, path)
         return [self.value(shape.item, item, f"{path}.{number}.member") for number, item in enumerate(raw, start=1)]
 
     def _map(self, shape: Shape, raw: Any, path: str) -> dict[str, Any]:
         if not isinstance(raw, Mapping):
             raise _unreadable(f"{path} is no map.")
-        _check_length(shape, len(raw), path)
+        _check_length(shape, raw, path)
         return {
             self.value(shape.key, key, f"{path}.key"): self.value(shape.value, value, f"{path}.value")
             for key, value in raw.items()
@@ -108,29 +109,34 @@ def _check(shape: Shape, value: Any, path: str) -> None:
         return
     if isinstance(value, int | float):
         if shape.min is not None and value < shape.min:
-            raise invalid_parameter(path, f"Member must have value greater than or equal to {shape.min}")
+            raise _refused(shape, path, f"Member must have value greater than or equal to {shape.min}", value)
         if shape.max is not None and value > shape.max:
-            raise invalid_parameter(path, f"Member must have value less than or equal to {shape.max}")
+            raise _refused(shape, path, f"Member must have value less than or equal to {shape.max}", value)
     elif isinstance(value, str | bytes):
-        _check_length(shape, len(value), path)
+        _check_length(shape, value, path)
         if isinstance(value, str):
             _check_text(shape, value, path)
 
 
-def _check_length(shape: Shape, length: int, path: str) -> None:
+def _check_length(shape: Shape, value: Sized, path: str) -> None:
+    length = len(value)
     if shape.min is not None and length < shape.min:
-        raise invalid_parameter(path, f"Member must have length greater than or equal to {shape.min}")
+        raise _refused(shape, path, f"Member must have length greater than or equal to {shape.min}", value)
     if shape.max is not None and length > shape.max:
-        raise invalid_parameter(path, f"Member must have length less than or equal to {shape.max}")
+        raise _refused(shape, path, f"Member must have length less than or equal to {shape.max}", value)
 
 
 def _check_text(shape: Shape, value: str, path: str) -> None:
     if "\0" in value:
-        raise invalid_parameter(path, "Member must not hold the NUL character")  # no database keeps it everywhere
+        raise _refused(shape, path, "Member must not hold the NUL character", value)  # no database keeps it
     if shape.enum and value not in shape.enum:
-        raise invalid_parameter(path, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]")
+        raise _refused(shape, path, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]", value)
     if shape.pattern is not None and not compiled(shape.pattern).fullmatch(value):
-        raise invalid_parameter(path, f"must satisfy regular expression '{shape.pattern}'")
+        raise _refused(shape, path, f"must satisfy regular expression '{shape.pattern}'", value)
+
+
+def _refused(shape: Shape, path: str, why: str, value: object) -> InvalidParameter:
+    return invalid_parameter(path, why, "***" if shape.sensitive else value)
 
 
 # --- patterns ---------------------------------------------------------------------------------------------------------
