@@ -20,6 +20,7 @@ from registry.audit import Refusals
 from registry.auth.authenticator import Authenticator
 from registry.auth.authorizer import Authorizer
 from registry.auth.sealing import PURPOSES, BadSeal, Sealer
+from registry.auth.stamped import Stamped
 from registry.context import Deps, SystemClock
 from registry.entities import AccessKey
 from registry.hosts import Hosts
@@ -76,7 +77,7 @@ def build(config: Config, listen_url: str) -> Deps:
     """The parts of a process that serves, on data that `prepare` made ready. `close` them at the end."""
     data = Path(config.server.data)
     db = Database(data / DATABASE)
-    sealer = _sealer(config, data, db)
+    sealer, stamped = _sealer(config, data, db), Stamped(db)
     default = RegistryRef(AccountId(config.registry.account), Region(config.registry.region))
     return Deps(
         settings=Settings(
@@ -91,7 +92,7 @@ def build(config: Config, listen_url: str) -> Deps:
         stores=Stores(lambda region: _open_store(config, data, db, region)),
         sealer=sealer,
         authenticator=Authenticator(db, sealer, region=config.registry.region),
-        authorizer=Authorizer(),
+        authorizer=Authorizer(stamped),
         hosts=Hosts(
             default,
             domain=config.registry.domain,

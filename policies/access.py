@@ -115,7 +115,10 @@ class Decision:
     clause: str = ""
     matched: tuple[Matched, ...] = ()
     missing: tuple[Layer, ...] = ()  # where an Allow would be needed that is not there
-    absent_keys: tuple[str, ...] = ()  # condition keys that statements asked for and the request lacks
+    asked_keys: tuple[
+        str, ...
+    ] = ()  # condition keys, case folded, that were looked at: all that the decision depends on
+    absent_keys: tuple[str, ...] = ()  # those of them that the request lacks
     error: str = ""  # why nothing could be decided, for the log
 
     @property
@@ -147,7 +150,9 @@ def _decided(request: Request, policies: Policies) -> Decision:
     keys = Keys(request.context)
     asked = Asked(action=request.action, resource=request.resource, names=request.caller.names(), keys=keys)
     matched = tuple(found for place in _places(policies) for found in _speaking(*place, asked))
-    told = functools.partial(Decision, matched=matched, absent_keys=tuple(sorted(keys.absent)))
+    told = functools.partial(
+        Decision, matched=matched, asked_keys=tuple(sorted(keys.asked)), absent_keys=tuple(sorted(keys.absent))
+    )
     for each in matched:
         if each.effect == "Deny":
             return told(kind="explicitDeny", clause=f"with an explicit deny in {_word(each.layer, policies)}")

@@ -37,14 +37,16 @@ Part = str | Variable  # a str is a piece of a pattern, or Verbatim
 class Keys:
     """The condition keys of one request. Their names do not depend on case.
 
-    `absent` collects the keys that were asked for in vain: what `explain` tells, and the simulator calls missing.
+    `asked` collects the keys that were looked at: all that a decision depends on. `absent` are those of them that the
+    request lacks: what `explain` tells, and the simulator calls missing.
     """
 
-    __slots__ = ("_values", "absent")
+    __slots__ = ("_values", "absent", "asked")
 
     def __init__(self, context: Mapping[str, str | tuple[str, ...]]) -> None:
         self._values: dict[str, str | tuple[str, ...]] = {name.casefold(): value for name, value in context.items()}
         self.absent: set[str] = set()
+        self.asked: set[str] = set()
         if len(self._values) != len(context):
             raise ValueError("a condition key is there twice, in different capitalization")
         for name, value in self._values.items():
@@ -53,10 +55,12 @@ class Keys:
 
     def has(self, key: str) -> bool:
         """Whether the request has a value of the key; a key with no values at all is not there."""
+        self.asked.add(key)
         return self._values.get(key, ()) != ()
 
     def of(self, key: str) -> tuple[str, ...]:
         """All values of the key; none when it is not there."""
+        self.asked.add(key)
         value = self._values.get(key, ())
         if value == ():
             self.absent.add(key)
@@ -64,6 +68,7 @@ class Keys:
 
     def single(self, key: str) -> str | None:
         """The value of a key that never has several, else None."""
+        self.asked.add(key)
         value = self._values.get(key)
         if value is None:
             self.absent.add(key)

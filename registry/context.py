@@ -7,9 +7,10 @@ from typing import Final, NoReturn, Protocol
 
 from aiohttp import web
 
+from policies.access import Decision
 from registry.audit import Call, Refusals, Witness
 from registry.auth.authenticator import Authenticator
-from registry.auth.authorizer import Authorizer
+from registry.auth.authorizer import Asked, Authorizer, Keys
 from registry.auth.principals import Principal
 from registry.auth.sealing import Sealer
 from registry.errors import AccessDenied
@@ -76,23 +77,34 @@ class Context:
         witness = Witness(self.deps.db, self._told(action, resource), self.record, keep=keep)
         return dataclasses.replace(self, deps=dataclasses.replace(self.deps, db=witness))
 
-    async def authorize(self, action: str, resource: str, keys: Mapping[str, object] | None = None) -> None:
-        """Return if the principal may do `action` (`ecr:PutImage`) on `resource` (an ARN, or `*`).
+    async def authorize(self, action: str, resource: str, keys: Keys | None = None) -> Decision:
+        """The decision, if the principal may do `action` (`ecr:PutImage`) on `resource` (an ARN, or `*`).
 
-        `keys` are condition keys beside the global ones. Raises AccessDenied, which goes on record.
+        `keys` are condition keys beside those of every request. Raises AccessDenied, which goes on record;
+        NotAuthenticated where logging in could help.
         """
         try:
-            self.deps.authorizer.check(self.principal, action, resource, keys or {})
+            return await self.deps.authorizer.check(self.asked(action, resource, keys))
         except AccessDenied as error:
             await self.refuse(error, action, resource)
 
-    async def allows(self, action: str, resource: str, keys: Mapping[str, object] | None = None) -> bool:
+    async def allows(self, action: str, resource: str, keys: Keys | None = None) -> bool:
         """`authorize` as a question: to choose what to do, not to refuse the request."""
-        try:
-            self.deps.authorizer.check(self.principal, action, resource, keys or {})
-        except AccessDenied:
-            return False
-        return True
+        return (await self.deps.authorizer.decide(self.asked(action, resource, keys))).allowed
+
+    def asked(self, action: str, resource: str, keys: Keys | None = None) -> Asked:
+        """The question that this request puts to the policies."""
+        return Asked(
+            principal=self.principal,
+            action=action,
+            resource=resource,
+            region=self.registry.region,
+            now=self.deps.clock.now(),
+            source_ip=self.source_ip,
+            user_agent=self.user_agent,
+            secure=self.secure,
+            keys=keys or {},
+        )
 
     async def refuse(self, error: AccessDenied, action: str, resource: str) -> NoReturn:
         """Put a refusal on record, and raise it."""

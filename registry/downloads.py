@@ -46,5 +46,5 @@ async def check(deps: Deps, repository: Repository, digest: Digest, sealed: str)
     opens = (grant.repository_id, grant.digest) == (repository.id, digest) and grant.exp > deps.clock.now().timestamp()
     if not opens or not await deps.db.point(lambda tx: blobs.is_referenced(tx, repository.id, digest)):
         arn = repository_arn(repository.registry, repository.name)
-        reason = "the URL does not open this layer, or no longer"
-        raise AccessDenied("anonymous", "ecr:GetDownloadUrlForLayer", arn, reason)
+        clause = "because the URL does not open this layer, or no longer"
+        raise AccessDenied("anonymous", "ecr:GetDownloadUrlForLayer", arn, clause)

@@ -343,11 +343,10 @@ class NotAuthenticated(Denied):
 class AccessDenied(Denied):
     """A known principal lacks the right."""
 
-    def __init__(self, principal: str, action: str, resource: str, reason: str = "") -> None:
-        reason = reason or f"no identity-based policy allows the {action} action"
-        super().__init__(
-            f"User: {principal} is not authorized to perform: {action} on resource: {resource} because {reason}"
-        )
+    def __init__(self, principal: str, action: str, resource: str, clause: str = "") -> None:
+        """`clause`: why, as AWS puts it: `because ...` or `with an explicit deny in ...`."""
+        clause = clause or f"because no identity-based policy allows the {action} action"
+        super().__init__(f"User: {principal} is not authorized to perform: {action} on resource: {resource} {clause}")
         self.principal, self.action, self.resource = principal, action, resource
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from registry.model import Repository
 from registry.names import AccountId, Region, RegistryRef, RepositoryName
+from registry.records import stamps
 from registry.records.engine import Tx
 from registry.records.tables import repositories
 
@@ -48,17 +49,20 @@ def insert(tx: Tx, repository: Repository) -> Repository | None:
     }
     if find(tx, repository.registry, repository.name) is not None:
         return None
+    stamps.move_policy(tx)
     found = tx.execute(sa.insert(repositories).values(**values).returning(_r.id)).scalar_one()
     return dataclasses.replace(repository, id=found)
 
 
 def update(tx: Tx, repository: Repository) -> None:
     """Write what may change of a repository: everything but its name, birth and encryption."""
+    stamps.move_policy(tx)
     tx.execute(sa.update(repositories).where(_r.id == repository.id).values(**_changeable(repository)))
 
 
 def delete(tx: Tx, repository_id: int) -> None:
     """Remove the repository and every row that hangs on it."""
+    stamps.move_policy(tx)
     tx.execute(sa.delete(repositories).where(_r.id == repository_id))
 
 

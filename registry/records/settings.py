@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from registry.names import RegistryRef
+from registry.records import stamps
 from registry.records.engine import Tx
 from registry.records.tables import account_settings, registry_policies
 
@@ -16,6 +17,7 @@ def settings_of(tx: Tx, registry: RegistryRef) -> dict[str, str]:
 
 
 def put_setting(tx: Tx, registry: RegistryRef, name: str, value: str) -> None:
+    stamps.move_policy(tx)
     mine = (_s.account == registry.account) & (_s.region == registry.region) & (_s.name == name)
     if tx.execute(sa.update(account_settings).where(mine).values(value=value)).rowcount == 0:
         tx.execute(
@@ -29,11 +31,13 @@ def policy_of(tx: Tx, registry: RegistryRef) -> str | None:
 
 
 def put_policy(tx: Tx, registry: RegistryRef, policy: str) -> None:
+    stamps.move_policy(tx)
     if tx.execute(sa.update(registry_policies).where(_mine(registry)).values(policy=policy)).rowcount == 0:
         tx.execute(sa.insert(registry_policies).values(account=registry.account, region=registry.region, policy=policy))
 
 
 def delete_policy(tx: Tx, registry: RegistryRef) -> None:
+    stamps.move_policy(tx)
     tx.execute(sa.delete(registry_policies).where(_mine(registry)))
 
 

@@ -1,7 +1,7 @@
 """Stamps: numbers that grow with every change of something, so that a cache can tell whether it still holds.
 
 The policy stamp moves with every change of who there is or what they may: identities, groups, access keys, policies of
-every kind, also those of repositories. It moves in the transaction of the change itself.
+every kind, repositories and what is set for a registry. It moves in the transaction of the change itself.
 """
 
 from collections.abc import Callable

@@ -133,7 +133,7 @@ async def _answer_granted(
     """GET of a blob by a URL that the API signed: its grant is all the credential there is, and all the query."""
     call = _call(deps, request, request_id, ANONYMOUS, "blob", name, reference)
     if len(request.query) != 1:
-        raise AccessDenied("anonymous", "ecr:GetDownloadUrlForLayer", call.arn, "the URL was altered")
+        raise AccessDenied("anonymous", "ecr:GetDownloadUrlForLayer", call.arn, "because the URL was altered")
     repository, digest = await call.repository(), Digest.parse(reference)
     await downloads.check(deps, repository, digest, request.query[downloads.PARAMETER])
     return await blobs.get(call)

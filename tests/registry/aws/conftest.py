@@ -16,11 +16,12 @@ from botocore.config import Config
 
 from registry.audit import Call
 from registry.auth import sigv4
-from registry.auth.authorizer import Authorizer
+from registry.auth.authorizer import Asked
 from registry.auth.principals import Principal, root
 from registry.auth.sealing import PURPOSES, Sealer
 from registry.aws import door
 from registry.context import Deps
+from registry.errors import AccessDenied
 from registry.names import AccountId
 from registry.options import Limits, Settings
 
@@ -40,6 +41,15 @@ class Unwritten:
 
     async def note(self, call: Call, *, error: str, message: str) -> None:
         return None
+
+
+class RootOnly:
+    """Rights of an account's root user: everything at home, nothing elsewhere."""
+
+    async def check(self, asked: Asked) -> None:
+        if asked.resource != "*" and asked.resource.split(":")[4] != asked.principal.account:
+            clause = f"because no resource-based policy allows the {asked.action} action"
+            raise AccessDenied(asked.principal.arn, asked.action, asked.resource, clause)
 
 
 class Hands:
@@ -62,7 +72,7 @@ def make_deps(**limits: int) -> Deps:
         stores=nothing,
         sealer=Sealer({purpose: bytes([number]) * 32 for number, purpose in enumerate(PURPOSES)}),
         authenticator=cast(Any, OneKey()),
-        authorizer=Authorizer(),
+        authorizer=cast(Any, RootOnly()),
         hosts=nothing,
         hashes=nothing,
         refusals=cast(Any, Unwritten()),
