@@ -1,8 +1,9 @@
 """What rooms and doors are given: `Deps`, the same for the whole process, and `Context`, for one request."""
 
+import asyncio
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NoReturn, Protocol
 
 from aiohttp import web
@@ -16,7 +17,8 @@ from registry.auth.sealing import Sealer
 from registry.errors import AccessDenied
 from registry.hosts import Hosts
 from registry.intake import RunningHashes
-from registry.names import RegistryRef
+from registry.model import Repository
+from registry.names import RegistryRef, repository_arn
 from registry.options import Settings
 from registry.records.audit_log import Entry
 from registry.records.engine import Rows
@@ -91,6 +93,25 @@ class Context:
     async def allows(self, action: str, resource: str, keys: Keys | None = None) -> bool:
         """`authorize` as a question: to choose what to do, not to refuse the request."""
         return (await self.deps.authorizer.decide(self.asked(action, resource, keys))).allowed
+
+    async def visible(
+        self, action: str, page: Callable[[str, int], Awaitable[list[Repository]]], *, after: str, limit: int
+    ) -> list[Repository]:
+        """The first `limit` repositories behind the name `after` that the principal may do `action` on.
+
+        `page` gives those behind a name, at most as many as it is told.
+        """
+        found: list[Repository] = []
+        while len(found) < limit:
+            listed = await page(after, limit)
+            for one in listed:
+                if await self.allows(action, repository_arn(one.registry, one.name)):
+                    found.append(one)
+            if len(listed) < limit:
+                break
+            after = listed[-1].name
+            await asyncio.sleep(0)  # a registry of many that nobody may see keeps no one else waiting
+        return found[:limit]
 
     def asked(self, action: str, resource: str, keys: Keys | None = None) -> Asked:
         """The question that this request puts to the policies."""

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from policies import documents, filters
 from policies.elements import PolicyInvalid
+from registry import bindings
 from registry.context import Deps
 from registry.errors import (
     InvalidParameter,
@@ -140,15 +141,20 @@ async def remove_resource_tags(
 
 async def set_policy(deps: Deps, registry: RegistryRef, name: RepositoryName, text: str) -> Repository:
     """Keep a repository policy, as it was put. Raises InvalidParameter for one that is not a policy."""
-    try:
-        documents.parse_resource_policy(text)
-    except PolicyInvalid as error:
-        raise InvalidParameter(
-            f"Invalid parameter at 'PolicyText' failed to satisfy constraint: "
-            f"'Invalid repository policy provided': {error}",
-            field="policyText",
-        ) from None
-    return await _change(deps, registry, name, policy=text)
+
+    def unit(tx: Tx) -> Repository:
+        found = require(tx, registry, name)
+        try:
+            bound = bindings.bind(tx, documents.parse_resource_policy(text))
+        except PolicyInvalid as error:
+            raise InvalidParameter(
+                f"Invalid parameter at 'PolicyText' failed to satisfy constraint: "
+                f"'Invalid repository policy provided': {error}",
+                field="policyText",
+            ) from None
+        return _store(tx, found, policy=text, policy_bindings=bound)
+
+    return await deps.db.write(unit)
 
 
 async def get_policy(deps: Deps, registry: RegistryRef, name: RepositoryName) -> str:
@@ -166,7 +172,7 @@ async def delete_policy(deps: Deps, registry: RegistryRef, name: RepositoryName)
         found = require(tx, registry, name)
         if found.policy is None:
             raise RepositoryPolicyNotFound(name, registry.account)
-        _store(tx, found, policy=None)
+        _store(tx, found, policy=None, policy_bindings={})
         return found.policy
 
     return await deps.db.write(unit)

@@ -13,7 +13,7 @@ import pytest
 import longshore.app
 from registry import errors
 from registry.aws import spec
-from registry.aws.door import NO_PERMISSION_NEEDED, OPERATIONS
+from registry.aws.door import BY_HANDLER, NO_PERMISSION_NEEDED, OPERATIONS
 from registry.aws.errors import face
 from registry.v2.errors import describe
 from registry.v2.routes import ROUTES
@@ -32,6 +32,7 @@ ROOMS = (
     "downloads",
     "intake",
     "integrity",
+    "bindings",
     "settings",
 )
 DOORS = longshore.app.DOORS  # imported for what their import does: every operation is on the table
@@ -101,6 +102,7 @@ def test_law_2_every_route_names_actions_of_the_model(key: tuple[str, str]) -> N
 
 def test_law_2_every_operation_says_what_it_is_authorized_on() -> None:
     free = {entry.action for entry in OPERATIONS if entry.on is NO_PERMISSION_NEEDED}
+    assert {entry.action for entry in OPERATIONS if entry.on is BY_HANDLER} == {"ecr:DescribeRepositories"}
 
     assert free == {"sts:GetCallerIdentity"}
     assert len(list(OPERATIONS)) >= 27

@@ -93,6 +93,16 @@ class Authorizer:
         )
         return Explained(request=request, policies=policies, decision=access.evaluate(request, policies))
 
+    async def would_allow(self, asked: Asked, policy_text: str) -> bool:
+        """Whether it would be allowed if this were the resource's own policy. One that cannot be read is not judged."""
+        explained = await self.explain(asked)
+        source = access.stored("resource", asked.resource, policy_text)
+        if source.policy is None:
+            return True  # it will be refused for what it is
+        others = tuple(one for one in explained.policies.resource if one.name != asked.resource)
+        policies = dataclasses.replace(explained.policies, resource=(source, *others))
+        return access.evaluate(explained.request, policies).allowed
+
     async def _behind(self, principal: Principal) -> str:
         """ARN of who made a federated user."""
         if principal.kind != "federated":

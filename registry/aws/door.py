@@ -19,12 +19,13 @@ success and never with a 5xx, which SDKs would try again.
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
 
 from registry.auth import sigv4
+from registry.auth.authorizer import Keys, tag_values
 from registry.auth.principals import ANONYMOUS, Principal
 from registry.aws import query, serialize, spec, validate
 from registry.aws.bodies import SMALL, Body, body_of
@@ -37,6 +38,7 @@ from registry.names import AccountId, BadName, Region, RegistryRef
 Result = dict[str, Any]
 Handler = Callable[[Context, Params], Awaitable[Result]]
 Resource = Callable[[Context, Params], str | Awaitable[str]]
+ConditionKeys = Callable[[Params], Keys]
 
 
 class _NoPermission:
@@ -44,6 +46,7 @@ class _NoPermission:
 
 
 NO_PERMISSION_NEEDED: Final = _NoPermission()  # any caller whose signature holds may do it
+BY_HANDLER: Final = _NoPermission()  # its handler asks, for each of the resources that it finds
 
 DEFAULT_BODY: Final = 1024 * 1024  # bytes of a request body, where an operation asks for no more
 UNSIGNED_BODY: Final = 64 * 1024  # of one that comes without a signature
@@ -60,6 +63,7 @@ class Entry:
     handler: Handler
     on: Resource | _NoPermission
     body_limit: int
+    keys: ConditionKeys
     unsigned: bool = False  # may come without a signature, from nobody in particular
 
     @property
@@ -81,6 +85,7 @@ class Operations:
         *,
         on: Resource | _NoPermission,
         body_limit: int = DEFAULT_BODY,
+        keys: ConditionKeys = lambda req: {},
         unsigned: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Enter the decorated function as the handler of `service`'s operation `name`."""
@@ -89,7 +94,13 @@ class Operations:
             if (service, name) in self._entries:
                 raise ValueError(f"{service}:{name} has a handler already")
             self._entries[(service, name)] = Entry(
-                service=service, name=name, handler=handler, on=on, body_limit=body_limit, unsigned=unsigned
+                service=service,
+                name=name,
+                handler=handler,
+                on=on,
+                body_limit=body_limit,
+                keys=keys,
+                unsigned=unsigned,
             )
             self._services.add(service)
             return handler
@@ -210,7 +221,7 @@ class _Exchange:
         context = dataclasses.replace(context, parameters=req)
         resource = "*" if isinstance(entry.on, _NoPermission) else await _found(entry.on(context, req))
         if not isinstance(entry.on, _NoPermission):
-            await context.authorize(entry.action, resource)
+            await context.authorize(entry.action, resource, {**tag_keys(req), **entry.keys(req)})
         result = await entry.handler(context.doing(entry.action, resource), req)
         if self.is_query:
             return self._response(query.result(service, operation, result, self.request_id), 200)
@@ -298,6 +309,18 @@ class _Exchange:
         content_type = query.CONTENT_TYPE if self.is_query else serialize.CONTENT_TYPE
         headers = {"x-amzn-RequestId": self.request_id, "Content-Type": content_type}
         return web.Response(body=body, status=status, headers=headers)
+
+
+def tag_keys(req: Params) -> Keys:
+    """The condition keys of the tags that a request brings, or takes away. Source: AWS IAM user guide, "Controlling
+    access during AWS requests"."""
+    listed: Sequence[Mapping[str, str]] = next((req[name] for name in ("tags", "Tags") if name in req), [])
+    pairs = {one.get("Key", one.get("key", "")): one.get("Value", one.get("value", "")) for one in listed}
+    names = next((req[name] for name in ("tagKeys", "TagKeys") if name in req), list(pairs))
+    found: dict[str, str | tuple[str, ...]] = {
+        f"aws:RequestTag/{name}": value for name, value in tag_values(pairs).items()
+    }
+    return {**found, "aws:TagKeys": tuple(names)} if names else found
 
 
 async def _found(resource: str | Awaitable[str]) -> str:

@@ -4,17 +4,19 @@ from collections.abc import Mapping, Sequence
 
 from registry import repositories
 from registry.aws import paging
-from registry.aws.door import Params, Result, operation, registry_of
+from registry.aws.door import BY_HANDLER, Params, Result, operation, registry_of, tag_keys
 from registry.aws.errors import invalid_parameter
 from registry.aws.paging import Listing
 from registry.context import Context
 from registry.ecr import shapes
 from registry.ecr.shapes import name_of, on_repository
 from registry.errors import InvalidTagParameter
+from registry.model import Repository
 from registry.names import BadName, RegistryRef, RepositoryArn, repository_arn
 from registry.repositories import Wish
 
 _PAGE = 100
+_DESCRIBE = "ecr:DescribeRepositories"
 
 
 def _on_arn(ctx: Context, req: Params) -> str:
@@ -22,18 +24,12 @@ def _on_arn(ctx: Context, req: Params) -> str:
     return repository_arn(arn.registry, arn.name)
 
 
-def _on_listing(ctx: Context, req: Params) -> str:
-    """DescribeRepositories of one name is about that repository; of several or all, about all."""
-    names = req.get("repositoryNames", [])
-    return repository_arn(registry_of(ctx, req), names[0] if len(names) == 1 else "*")
-
-
 @operation("ecr", "CreateRepository", on=on_repository)
 async def create_repository(ctx: Context, req: Params) -> Result:
     registry = registry_of(ctx, req)
     tags = _tags(req.get("tags", []))
     if tags:
-        await ctx.authorize("ecr:TagResource", on_repository(ctx, req))
+        await ctx.authorize("ecr:TagResource", on_repository(ctx, req), tag_keys(req))
     encryption = req.get("encryptionConfiguration", {})
     wish = Wish(
         mutability=req.get("imageTagMutability", "MUTABLE"),
@@ -47,7 +43,7 @@ async def create_repository(ctx: Context, req: Params) -> Result:
     return {"repository": shapes.repository(ctx, created)}
 
 
-@operation("ecr", "DescribeRepositories", on=_on_listing)
+@operation("ecr", "DescribeRepositories", on=BY_HANDLER)
 async def describe_repositories(ctx: Context, req: Params) -> Result:
     registry = registry_of(ctx, req)
     if "repositoryNames" in req:
@@ -56,12 +52,25 @@ async def describe_repositories(ctx: Context, req: Params) -> Result:
                 "repositoryNames", "maxResults and nextToken cannot be used together with repositoryNames"
             )
         names = [shapes.parse_name(name) for name in req["repositoryNames"]]
+        for name in names:
+            await ctx.authorize(_DESCRIBE, repository_arn(registry, name))
         found = await repositories.get_many(ctx.deps, registry, names)
         return {"repositories": [shapes.repository(ctx, one) for one in found]}
+    return await _describe_all(ctx, req, registry)
+
+
+async def _describe_all(ctx: Context, req: Params, registry: RegistryRef) -> Result:
+    """The repositories that the caller may describe; a caller who may describe none is told so."""
     limit = req.get("maxResults", _PAGE)
-    listing = Listing(operation="ecr:DescribeRepositories", registry=registry)
+    listing = Listing(operation=_DESCRIBE, registry=registry)
     after = paging.position(ctx.deps.sealer, listing, req.get("nextToken")) or ""
-    found = await repositories.page(ctx.deps, registry, after=after, limit=limit + 1)
+
+    async def page(after: str, most: int) -> list[Repository]:
+        return await repositories.page(ctx.deps, registry, after=after, limit=most)
+
+    found = await ctx.visible(_DESCRIBE, page, after=after, limit=limit + 1)
+    if not found and not after:
+        await ctx.authorize(_DESCRIBE, repository_arn(registry, "*"))
     result: Result = {"repositories": [shapes.repository(ctx, one) for one in found[:limit]]}
     if len(found) > limit:
         result["nextToken"] = paging.mark(ctx.deps.sealer, listing, found[limit - 1].name)
@@ -129,6 +138,8 @@ async def list_tags_for_resource(ctx: Context, req: Params) -> Result:
 
 @operation("ecr", "SetRepositoryPolicy", on=on_repository)
 async def set_repository_policy(ctx: Context, req: Params) -> Result:
+    if not req.get("force", False):
+        await _refuse_lock_out(ctx, req)
     changed = await repositories.set_policy(ctx.deps, registry_of(ctx, req), name_of(req), req["policyText"])
     return _policy(changed.registry, changed.name, req["policyText"])
 
@@ -146,6 +157,17 @@ async def delete_repository_policy(ctx: Context, req: Params) -> Result:
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+
+async def _refuse_lock_out(ctx: Context, req: Params) -> None:
+    """Raise InvalidParameter if the policy would keep the caller from setting another one."""
+    asked = ctx.asked("ecr:SetRepositoryPolicy", on_repository(ctx, req))
+    if not await ctx.deps.authorizer.would_allow(asked, req["policyText"]):
+        raise invalid_parameter(
+            "PolicyText",
+            "The policy would prevent you from setting another repository policy in the future. Use force to set it "
+            "all the same",
+        )
 
 
 def _policy(registry: RegistryRef, name: str, text: str) -> Result:

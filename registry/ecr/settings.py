@@ -1,9 +1,14 @@
 """What concerns a whole registry: DescribeRegistry, the account settings, the registry policy."""
 
 from registry import settings
+from registry.auth.authorizer import Keys
 from registry.aws.door import Params, Result, operation
 from registry.context import Context
 from registry.ecr.shapes import on_registry
+
+
+def _setting_key(req: Params) -> Keys:
+    return {"ecr:AccountSetting": req["name"]}
 
 
 @operation("ecr", "DescribeRegistry", on=on_registry)
@@ -11,12 +16,12 @@ async def describe_registry(ctx: Context, _req: Params) -> Result:
     return {"registryId": ctx.registry.account, "replicationConfiguration": {"rules": []}}
 
 
-@operation("ecr", "GetAccountSetting", on=on_registry)
+@operation("ecr", "GetAccountSetting", on=on_registry, keys=_setting_key)
 async def get_account_setting(ctx: Context, req: Params) -> Result:
     return {"name": req["name"], "value": await settings.setting(ctx.deps, ctx.registry, req["name"])}
 
 
-@operation("ecr", "PutAccountSetting", on=on_registry)
+@operation("ecr", "PutAccountSetting", on=on_registry, keys=_setting_key)
 async def put_account_setting(ctx: Context, req: Params) -> Result:
     await settings.put_setting(ctx.deps, ctx.registry, req["name"], req["value"])
     return {"name": req["name"], "value": req["value"]}

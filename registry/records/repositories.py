@@ -77,6 +77,7 @@ def _changeable(repository: Repository) -> dict[str, object]:
         "mutability_filters": json.dumps(repository.mutability_filters),
         "scan_on_push": repository.scan_on_push,
         "policy": repository.policy,
+        "policy_bindings": json.dumps(dict(repository.policy_bindings)) if repository.policy_bindings else None,
         "resource_tags": json.dumps(dict(repository.resource_tags)),
     }
 
@@ -93,6 +94,7 @@ def _repository(row: sa.Row[Any]) -> Repository:
         encryption=row.encryption,
         kms_key=row.kms_key,
         policy=row.policy,
+        policy_bindings=json.loads(row.policy_bindings) if row.policy_bindings else {},
         resource_tags=json.loads(row.resource_tags),
     )
 

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from registry import images, repositories
 from registry.manifests import MAX_MANIFEST, OCI_INDEX
-from registry.model import Image
+from registry.model import Image, Repository
 from registry.names import Digest
 from registry.v2.calls import Call
 from registry.v2.errors import API_VERSION, OciError
@@ -35,8 +35,15 @@ async def tags(call: Call) -> web.StreamResponse:
 
 
 async def catalog(call: Call) -> web.StreamResponse:
-    limit = _limit(call, PAGE)
-    found = await repositories.page(call.deps, call.context.registry, after=call.query("last") or "", limit=limit + 1)
+    """The repositories that the caller may describe; a caller who may describe none is told so."""
+    limit, after = _limit(call, PAGE), call.query("last") or ""
+
+    async def page(after: str, most: int) -> list[Repository]:
+        return await repositories.page(call.deps, call.context.registry, after=after, limit=most)
+
+    found = await call.context.visible("ecr:DescribeRepositories", page, after=after, limit=limit + 1)
+    if not found and not after:
+        await call.context.authorize("ecr:DescribeRepositories", call.arn)
     names = [repository.name for repository in found[:limit]]
     link = {"n": str(limit), "last": names[-1]} if len(found) > limit > 0 else None
     return _page(call, {"repositories": names}, link)

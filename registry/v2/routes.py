@@ -24,10 +24,14 @@ from registry.v2.errors import OciError, response
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """What answers one method of one kind of path. Any one of `actions` suffices; none: a login is enough."""
+    """What answers one method of one kind of path. Any one of `actions` suffices; none: a login is enough.
+
+    `by_handler`: the handler asks itself, for each of the resources that it finds.
+    """
 
     handler: Handler
     actions: tuple[str, ...]
+    by_handler: bool = False
 
 
 async def _base(_call: Call) -> web.StreamResponse:
@@ -40,7 +44,7 @@ async def _base(_call: Call) -> web.StreamResponse:
 ROUTES: Final[Mapping[tuple[str, str], Route]] = {
     ("base", "GET"): Route(handler=_base, actions=()),
     ("base", "HEAD"): Route(handler=_base, actions=()),
-    ("catalog", "GET"): Route(handler=listings.catalog, actions=("ecr:DescribeRepositories",)),
+    ("catalog", "GET"): Route(handler=listings.catalog, actions=("ecr:DescribeRepositories",), by_handler=True),
     ("tags", "GET"): Route(handler=listings.tags, actions=("ecr:ListImages",)),
     ("referrers", "GET"): Route(handler=listings.referrers, actions=("ecr:BatchGetImage",)),
     ("manifest", "GET"): Route(handler=manifests.get, actions=("ecr:BatchGetImage",)),
@@ -187,6 +191,8 @@ async def _authorize(call: Call, route: Route) -> None:
     if not route.actions:
         if call.context.principal.is_anonymous:
             raise NotAuthenticated
+        return
+    if route.by_handler:
         return
     first, *others = route.actions
     for action in others:
