@@ -69,6 +69,7 @@ class App:
                     raise ConnectionResetError("the answer cannot be finished") from None
                 answer = response(RuntimeError())
         if not answer.prepared:
+            answer.headers["Server"] = "longshore"  # in place of the versions of Python and aiohttp
             self._keep(request, answer)
             answer.headers["x-amzn-RequestId"] = request_id
         self._note(request, request_id, name, answer.status, time.monotonic() - started)

@@ -25,6 +25,7 @@ _BUCKETS: Final = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60)
 REQUESTS = Counter("longshore_requests_total", "Requests answered.", ["door", "method", "status"])
 SECONDS = Histogram("longshore_request_seconds", "Time to answer.", ["door"], buckets=_BUCKETS)
 IN_FLIGHT = Gauge("longshore_requests_in_flight", "Requests being answered.", multiprocess_mode="livesum")
+AGAIN = Counter("longshore_replies_given_again_total", "Replies that were given again, below the doors.")
 REFUSED = Counter("longshore_connections_refused_total", "Connections closed for being too many.", ["why"])
 
 

@@ -20,7 +20,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from longshore.observe import REQUESTS, SECONDS
+from longshore.observe import AGAIN, REQUESTS, SECONDS
 from registry.v2.evidence import Evidence
 
 _LONGEST_REQUEST: Final = 8192
@@ -64,6 +64,7 @@ class Replies:
         if int(began) != self._second:
             self._second, self._date = int(began), formatdate(began, usegmt=True).encode()
         self._counters[kept.method]()
+        AGAIN.inc()
         self._observe(time.time() - began)
         return b"".join((kept.head, new_id().encode(), b"\r\nDate: ", self._date, b"\r\n\r\n", kept.body))
 

@@ -91,8 +91,9 @@ def build(config: Config, listen_url: str) -> Deps:
         db=db,
         stores=Stores(lambda region: _open_store(config, data, db, region)),
         sealer=sealer,
-        authenticator=Authenticator(db, sealer, region=config.registry.region),
+        authenticator=Authenticator(db, sealer, stamped, region=config.registry.region),
         authorizer=Authorizer(stamped),
+        stamped=stamped,
         hosts=Hosts(
             default,
             domain=config.registry.domain,

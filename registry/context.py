@@ -14,6 +14,7 @@ from registry.auth.authenticator import Authenticator
 from registry.auth.authorizer import Asked, Authorizer, Keys
 from registry.auth.principals import Principal
 from registry.auth.sealing import Sealer
+from registry.auth.stamped import Stamped
 from registry.errors import AccessDenied
 from registry.hosts import Hosts
 from registry.intake import RunningHashes
@@ -53,6 +54,7 @@ class Deps:
     sealer: Sealer
     authenticator: Authenticator
     authorizer: Authorizer
+    stamped: Stamped
     hosts: Hosts
     hashes: RunningHashes
     refusals: Refusals

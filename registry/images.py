@@ -49,6 +49,8 @@ class Pushed:
 class Pulled:
     """A manifest as it was pushed."""
 
+    repository_id: int
+    image_id: int
     digest: Digest
     media_type: str
     body: bytes
@@ -107,17 +109,19 @@ async def put(
 async def get(deps: Deps, registry: RegistryRef, name: RepositoryName, reference: Digest | Tag) -> Pulled:
     """Raises RepositoryNotFound, ImageNotFound, CorruptBlob."""
 
-    def unit(tx: Tx) -> tuple[Digest, str, bytes]:
-        repository = repositories.require(tx, registry, name)
+    repository = await repositories.get(deps, registry, name)
+
+    def unit(tx: Tx) -> Pulled:
         found = rows.read(tx, repository.id, reference)
         if found is None:
             raise _not_found(repository, reference)
-        return found
+        image_id, digest, media_type, body = found
+        return Pulled(repository_id=repository.id, image_id=image_id, digest=digest, media_type=media_type, body=body)
 
-    digest, media_type, body = await deps.db.point(unit)
-    if await _off_loop(len(body), lambda: Digest.of(body, digest.algorithm)) != digest:
-        raise CorruptBlob(digest)
-    return Pulled(digest=digest, media_type=media_type, body=body)
+    pulled = await deps.db.point(unit)
+    if await _off_loop(len(pulled.body), lambda: Digest.of(pulled.body, pulled.digest.algorithm)) != pulled.digest:
+        raise CorruptBlob(pulled.digest)
+    return pulled
 
 
 async def describe(deps: Deps, registry: RegistryRef, name: RepositoryName, reference: Digest | Tag) -> Image:

@@ -63,7 +63,10 @@ async def create(deps: Deps, registry: RegistryRef, name: RepositoryName, wish: 
 
 async def get(deps: Deps, registry: RegistryRef, name: RepositoryName) -> Repository:
     """Raises RepositoryNotFound."""
-    return await deps.db.point(lambda tx: require(tx, registry, name))
+    found = await deps.authorizer.rights.repository(registry, name)
+    if found is None:
+        raise RepositoryNotFound(name, registry.account)
+    return found
 
 
 def require(tx: Tx, registry: RegistryRef, name: RepositoryName) -> Repository:

@@ -24,6 +24,8 @@ from registry.auth import principals, sessions, sigv4, tokens
 from registry.auth.principals import ANONYMOUS, Principal, Source
 from registry.auth.sealing import Sealer
 from registry.auth.sessions import Session
+from registry.auth.stamped import Stamped
+from registry.entities import Identity
 from registry.errors import NotAuthenticated
 from registry.names import AccountId
 from registry.records import access_keys, identities
@@ -37,9 +39,9 @@ _GONE: Final = "the credential behind this token is gone: log in again"
 
 
 class Authenticator:
-    def __init__(self, db: Rows, sealer: Sealer, *, region: str = "us-east-1") -> None:
+    def __init__(self, db: Rows, sealer: Sealer, stamped: Stamped, *, region: str = "us-east-1") -> None:
         """`region`: noted as where a key was used at a door that has no region of its own."""
-        self._db, self._sealer, self._region = db, sealer, region
+        self._db, self._sealer, self._stamped, self._region = db, sealer, stamped, region
         self._nobody = secrets.token_urlsafe(30)  # what an unknown key's secret is compared with
         self._open = functools.lru_cache(maxsize=1024)(self._unsealed)
         self._noted: dict[str, dt.datetime] = {}  # when this process last noted the use of a key or role
@@ -94,23 +96,24 @@ class Authenticator:
             # AWS lets what GetSessionToken and GetFederationToken made call no operation of IAM.
             raise NotAuthenticated(sigv4.UNKNOWN)
         self._note_role(principal, claim.region, now)
-        return dataclasses.replace(principal, source="signature")
+        return dataclasses.replace(principal, source="signature", until=session.expires_at)
 
     async def _token(self, kind: tokens.Kind, text: str, now: dt.datetime) -> Principal:
         claims = tokens.open_token(self._sealer, kind, text, now=now)
+        until = dt.datetime.fromtimestamp(claims.exp, dt.UTC)
         if claims.sub == tokens.NOBODY:
-            return ANONYMOUS
+            return dataclasses.replace(ANONYMOUS, until=until)
         if claims.session:
             in_session = await self._in_session(sessions.unpack(claims.session))
             if in_session is None:
                 raise NotAuthenticated(_GONE, code="InvalidToken")
-            return dataclasses.replace(in_session, source=kind)
+            return dataclasses.replace(in_session, source=kind, until=min(until, in_session.session_end or until))
         owned = await self._owned(claims.key)
         principal = None if owned is None else _principal(owned)
         # A token of an earlier version names the root user by its ARN.
         if principal is None or claims.sub not in (principal.entity_id, principal.arn):
             raise NotAuthenticated(_GONE, code="InvalidToken")
-        return dataclasses.replace(principal, source=kind)
+        return dataclasses.replace(principal, source=kind, until=until)
 
     # --- what stands behind them --------------------------------------------------------------------------------------
 
@@ -118,29 +121,30 @@ class Authenticator:
         """The active key of that id, with its owner."""
         if not 1 <= len(key_id) <= 128 or not key_id.isascii():
             return None
-        return await self._db.point(lambda tx: _active(tx, key_id))
+        return await self._stamped.get(("key", key_id), functools.partial(_active, key_id=key_id))
 
     async def _in_session(self, session: Session) -> Principal | None:
         """Who a session speaks for now; None where what it came from is gone."""
 
-        def read(tx: Tx) -> Principal | None:
-            if session.key and _active(tx, session.key) is None:
-                return None
-            account, by_root = AccountId(session.account), session.entity == session.account
-            found = None if by_root else identities.by_id(tx, session.entity)
-            if found is None and not by_root:
-                return None
-            match session.kind:
-                case "root":
-                    return principals.root(account, session.key, session=session)
-                case "federated":
-                    return principals.federated(account, found, session)
-                case "user":
-                    return None if found is None else principals.user(found, session.key, session=session)
-                case "role":
-                    return None if found is None else principals.role_session(found, session)
+        if session.key and await self._owned(session.key) is None:
+            return None
+        account, by_root = AccountId(session.account), session.entity == session.account
+        found = None if by_root else await self._identity(session.entity)
+        if found is None and not by_root:
+            return None
+        match session.kind:
+            case "root":
+                return principals.root(account, session.key, session=session)
+            case "federated":
+                return principals.federated(account, found, session)
+            case "user":
+                return None if found is None else principals.user(found, session.key, session=session)
+            case "role":
+                return None if found is None else principals.role_session(found, session)
 
-        return await self._db.point(read)
+    async def _identity(self, identity_id: str) -> Identity | None:
+        unit = functools.partial(identities.by_id, identity_id=identity_id)
+        return await self._stamped.get(("identity", identity_id), unit)
 
     def _by_key(self, owned: Owned | None, source: Source, service: str, region: str, now: dt.datetime) -> Principal:
         assert owned is not None
@@ -171,7 +175,7 @@ class Authenticator:
         return self._sealer.open_bytes("secret", sealed).decode()
 
 
-def _active(tx: Tx, key_id: str) -> Owned | None:
+def _active(tx: Tx, *, key_id: str) -> Owned | None:
     owned = access_keys.owned(tx, key_id)
     return owned if owned is not None and owned.key.active else None
 

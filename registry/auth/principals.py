@@ -1,6 +1,7 @@
 """Who a credential speaks for."""
 
 import dataclasses
+import datetime as dt
 from collections.abc import Mapping
 from typing import Literal
 
@@ -34,10 +35,15 @@ class Principal:
     )  # aws:PrincipalTag: the entity's and the session's
     session: Session | None = None  # of temporary credentials
     source: Source = "none"  # how the credential came in
+    until: dt.datetime | None = None  # when the credential ends by itself; None: it does not
 
     @property
     def is_anonymous(self) -> bool:
         return self.kind == "anonymous"
+
+    @property
+    def session_end(self) -> dt.datetime | None:
+        return self.session.expires_at if self.session is not None else None
 
 
 ANONYMOUS = Principal(kind="anonymous", account=None, arn="*", id="anonymous")

@@ -30,11 +30,11 @@ def tagged(tx: Tx, repository_id: int, tag: Tag) -> Image | None:
     return None if row is None else _image(row)
 
 
-def read(tx: Tx, repository_id: int, reference: Digest | Tag) -> tuple[Digest, str, bytes] | None:
-    """Digest, media type and bytes of the manifest that a digest or tag names now."""
+def read(tx: Tx, repository_id: int, reference: Digest | Tag) -> tuple[int, Digest, str, bytes] | None:
+    """Id, digest, media type and bytes of the manifest that a digest or tag names now."""
     statement = _BY_DIGEST if isinstance(reference, Digest) else _BY_TAG
     row = tx.execute(statement, {"repository": repository_id, "reference": reference}).one_or_none()
-    return None if row is None else (Digest(row.digest), row.media_type, row.body)
+    return None if row is None else (row.id, Digest(row.digest), row.media_type, row.body)
 
 
 def insert(tx: Tx, image: Image, body: bytes, blobs: Iterable[Digest], children: Iterable[Digest]) -> Image:
@@ -197,7 +197,7 @@ def referrers(
     return [_image(row) for row in tx.execute(statement.order_by(_i.digest).limit(limit))]
 
 
-_BODY = (_i.digest, _i.media_type, _i.body)
+_BODY = (_i.id, _i.digest, _i.media_type, _i.body)
 _BY_DIGEST: sa.Select[Any] = sa.select(*_BODY).where(
     _i.repository_id == sa.bindparam("repository"), _i.digest == sa.bindparam("reference")
 )

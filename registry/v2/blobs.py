@@ -55,6 +55,7 @@ async def _unchanged(call: Call, repository: Repository, digest: Digest) -> web.
 def _headers(blob: Blob) -> dict[str, str]:
     return {
         API_VERSION[0]: API_VERSION[1],
+        "Server": "longshore",
         "Docker-Content-Digest": blob.digest,
         "ETag": f'"{blob.digest}"',
         "Accept-Ranges": "bytes",

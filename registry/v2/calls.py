@@ -5,12 +5,23 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from policies.access import Decision
 from registry import repositories
 from registry.context import Context, Deps
 from registry.errors import RepositoryAlreadyExists, RepositoryNotFound
 from registry.model import Repository
 from registry.names import Digest, RepositoryName, repository_arn
+from registry.records.engine import Database
 from registry.v2.errors import API_VERSION
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Beforehand:
+    """The commit and the stamp that were there before anything was read for a request."""
+
+    db: Database
+    version: int
+    stamp: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +32,8 @@ class Call:
     request: web.BaseRequest
     name: RepositoryName
     reference: str
+    before: Beforehand | None = None
+    decision: Decision | None = None  # by which it was allowed
 
     @property
     def deps(self) -> Deps:

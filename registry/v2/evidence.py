@@ -6,11 +6,16 @@ last commit tells whether any row changed at all; only where it moved are the ro
 """
 
 import dataclasses
+import math
 from typing import Final
 
 from aiohttp import web
 
+from registry.auth.authorizer import OF_THE_CLOCK
+from registry.context import Deps
 from registry.records.engine import Database
+from registry.records.hot import Question
+from registry.v2.calls import Beforehand, Call
 
 
 @dataclasses.dataclass(slots=True)
@@ -37,3 +42,26 @@ class Evidence:
 
 
 EVIDENCE: Final = web.RequestKey("evidence", Evidence)
+
+
+async def beforehand(deps: Deps) -> Beforehand | None:
+    """None where the database cannot tell of commits: then nothing is kept."""
+    if not isinstance(deps.db, Database):
+        return None
+    version = deps.db.version()
+    return Beforehand(deps.db, version, await deps.stamped.stamp())
+
+
+def give(call: Call, question: Question, found: object) -> None:
+    """Leave evidence for the answer to a read: what `question` finds beside the stamp must stay `found`."""
+    before, decision, until = call.before, call.decision, call.context.principal.until
+    if before is None or decision is None or not OF_THE_CLOCK.isdisjoint(decision.asked_keys):
+        return
+    call.request[EVIDENCE] = Evidence(
+        db=before.db,
+        version=before.version,
+        statement=question[0],
+        parameters=question[1],
+        found=(before.stamp, found),
+        until=until.timestamp() if until is not None else math.inf,
+    )

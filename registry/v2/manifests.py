@@ -7,7 +7,8 @@ from aiohttp import web
 from registry import images
 from registry.manifests import MAX_MANIFEST
 from registry.names import Digest, Tag, is_digest
-from registry.v2 import bodies
+from registry.records import hot
+from registry.v2 import bodies, evidence
 from registry.v2.calls import Call, empty, is_known
 from registry.v2.errors import API_VERSION, OciError
 
@@ -16,7 +17,9 @@ _MOST_TAGS: Final = 100  # that one push may name
 
 async def get(call: Call) -> web.StreamResponse:
     """GET and HEAD: the bytes as they were pushed, whatever Accept says: one digest has one form."""
-    pulled = await images.get(call.deps, call.context.registry, call.name, _reference(call))
+    reference = _reference(call)
+    pulled = await images.get(call.deps, call.context.registry, call.name, reference)
+    evidence.give(call, hot.manifest(pulled.repository_id, reference), pulled.image_id)
     headers = {
         API_VERSION[0]: API_VERSION[1],
         "Docker-Content-Digest": pulled.digest,

@@ -11,13 +11,14 @@ from typing import Final
 
 from aiohttp import web
 
+from policies.access import Decision
 from registry import downloads
 from registry.auth.principals import ANONYMOUS, Principal
 from registry.context import PRINCIPAL, RECORD, Context, Deps
 from registry.errors import AccessDenied, LongshoreError, NotAuthenticated
 from registry.intake import BodyCut
 from registry.names import BadName, Digest, RepositoryName, is_digest
-from registry.v2 import blobs, listings, login, manifests, uploads
+from registry.v2 import blobs, evidence, listings, login, manifests, uploads
 from registry.v2.calls import Call, Handler
 from registry.v2.errors import OciError, response
 
@@ -111,8 +112,10 @@ async def handle(deps: Deps, request: web.BaseRequest, request_id: str) -> web.S
         scope = _scope(name, request.method)
         if downloads.PARAMETER in request.query and kind == "blob" and request.method == "GET":
             return await _answer_granted(deps, request, request_id, name, reference)
+        before = await evidence.beforehand(deps) if kind == "manifest" and request.method in ("GET", "HEAD") else None
         principal = await _principal(deps, request)
-        return await _answer(_call(deps, request, request_id, principal, kind, name, reference), route)
+        call = _call(deps, request, request_id, principal, kind, name, reference)
+        return await _answer(dataclasses.replace(call, before=before), route)
     except NotAuthenticated as error:
         return response(error, login.challenge(deps, request, scope))
     except blobs.RangeUnsatisfiable as error:
@@ -125,7 +128,7 @@ async def handle(deps: Deps, request: web.BaseRequest, request_id: str) -> web.S
 
 
 async def _answer(call: Call, route: Route) -> web.StreamResponse:
-    await _authorize(call, route)
+    call = dataclasses.replace(call, decision=await _authorize(call, route))
     if call.request.method not in ("GET", "HEAD"):
         call = dataclasses.replace(call, context=call.context.doing(route.actions[0], call.arn))
     return await route.handler(call)
@@ -182,23 +185,26 @@ def _parameters(kind: str, name: str, reference: str) -> dict[str, str]:
 
 async def _principal(deps: Deps, request: web.BaseRequest) -> Principal:
     given = request.headers.getall("Authorization", [])
+    if not given and request.method in ("GET", "HEAD"):
+        return ANONYMOUS  # who may read what is open to everyone, and is asked to log in for all else
     if len(given) != 1:
         raise NotAuthenticated
     return await deps.authenticator.header(given[0], deps.clock.now())
 
 
-async def _authorize(call: Call, route: Route) -> None:
+async def _authorize(call: Call, route: Route) -> Decision | None:
+    """The decision that allows the call; None where its handler asks, or where being logged in is enough."""
     if not route.actions:
         if call.context.principal.is_anonymous:
             raise NotAuthenticated
-        return
+        return None
     if route.by_handler:
-        return
+        return None
     first, *others = route.actions
     for action in others:
         if await call.context.allows(action, call.arn):
-            return
-    await call.context.authorize(first, call.arn)
+            return None
+    return await call.context.authorize(first, call.arn)
 
 
 def _scope(name: str, method: str) -> str:

@@ -73,6 +73,7 @@ def make_deps(**limits: int) -> Deps:
         sealer=Sealer({purpose: bytes([number]) * 32 for number, purpose in enumerate(PURPOSES)}),
         authenticator=cast(Any, OneKey()),
         authorizer=cast(Any, RootOnly()),
+        stamped=nothing,
         hosts=nothing,
         hashes=nothing,
         refusals=cast(Any, Unwritten()),

@@ -1,0 +1,16 @@
+"""The few statements that run by the driver itself, each one row: the policy stamp, and what an answer stands on."""
+
+from typing import Final
+
+from registry.names import Digest, Tag
+
+_STAMP: Final = "SELECT s.value, {column} FROM stamps s LEFT JOIN {join} WHERE s.name = 'policy'"
+_TAG: Final = _STAMP.format(column="t.manifest_id", join="tags t ON t.repository_id = ? AND t.name = ?")
+_MANIFEST: Final = _STAMP.format(column="m.id", join="manifests m ON m.repository_id = ? AND m.digest = ?")
+
+Question = tuple[str, tuple[object, ...]]  # a statement and its parameters
+
+
+def manifest(repository_id: int, reference: Digest | Tag) -> Question:
+    """Which manifest a digest or tag names: (stamp, manifest id), the latter None where there is none."""
+    return (_MANIFEST if isinstance(reference, Digest) else _TAG), (repository_id, str(reference))
