@@ -40,7 +40,7 @@ def issue(sealer: Sealer, kind: Kind, principal: Principal, *, now: dt.datetime,
     session = principal.session
     claims = Claims(
         aud=kind,
-        sub=NOBODY if principal.is_anonymous else principal.entity_id,
+        sub=NOBODY if principal.is_anonymous else str(principal.entity_id),  # of an own kind: msgspec wants plain text
         key=principal.access_key or "",
         iat=int(now.timestamp()),
         exp=int(expiry(principal, now=now, seconds=seconds).timestamp()),
