@@ -17,10 +17,11 @@ from typing import Final
 from policies.documents import Version
 from policies.wildcards import Verbatim
 
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_OPENING: Final = "${"
 _WITH_DEFAULT = re.compile(r"([^',]+), *'([^']*)'")
 _CHARACTERS: Final = frozenset({"*", "?", "$"})  # `${*}` is the character `*`
 _KNOWS_VARIABLES: Final = "2012-10-17"
+_LONGEST: Final = 65_536  # characters; a text full of variables, each with a long value, would else fill the memory
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,15 +77,15 @@ class Keys:
 
 
 def read(text: str, version: Version) -> tuple[Part, ...]:
-    """The parts of a text of a policy."""
-    if version != _KNOWS_VARIABLES or "${" not in text:
+    """The parts of a text of a policy. An opening `${` that nothing closes is text."""
+    if version != _KNOWS_VARIABLES:
         return (text,)
-    parts: list[Part] = []
-    end = 0
-    for found in _VARIABLE.finditer(text):
-        parts += [text[end : found.start()], _named(found[1])]
-        end = found.end()
-    return tuple(part for part in (*parts, text[end:]) if part != "")
+    before, *pieces = text.split(_OPENING)
+    parts: list[Part] = [before]
+    for piece in pieces:
+        name, closed, rest = piece.partition("}")
+        parts += [_named(name), rest] if closed else [_OPENING + piece]
+    return tuple(part for part in parts if part != "")
 
 
 def _named(name: str) -> Part:
@@ -119,4 +120,6 @@ def resolved(parts: tuple[Part, ...], keys: Keys) -> tuple[str, ...] | None:
                 return None
             part = Verbatim(value)
         found.append(part)
+    if sum(map(len, found)) > _LONGEST:
+        raise ValueError(f"a text with its variables replaced has more than {_LONGEST} characters")
     return tuple(found)
