@@ -68,14 +68,14 @@ class Caller:
     @property
     def needs_no_identity_policy(self) -> bool:
         """The root of an account may do everything, and who federates from it everything that the session allows."""
-        return self.kind == "root" or (self.kind == "federated-user" and self.behind.endswith(":root"))
+        return self.kind == "root" or self.behind.endswith(":root")
 
     def names(self) -> dict[Name, Way]:
         """By what a policy may name them, the strongest first; without the name that everyone has."""
         found: dict[Name, Way] = {}
         if self.kind in _OWN_NAME:
             found[_OWN_NAME[self.kind], self.arn] = "direct"
-        if self.kind in _NAME_BEHIND:
+        if self.kind in _NAME_BEHIND and not self.needs_no_identity_policy:  # the name of a root is the account's
             found[_NAME_BEHIND[self.kind], self.behind] = "limited"
         if self.account:
             found["account", self.account] = "account"

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from policies import statements, wildcards
-from policies.access import Policies, evaluate, stored
-from tests.policies.asking import HERE, OURS, PULL, THERE, allow, ask, deny, grant, refuse, short
+from policies.access import Policies, Request, evaluate, stored
+from tests.policies.asking import BOB, HERE, OURS, PULL, THERE, allow, ask, deny, grant, refuse, short
 
 ACTION = "reference_policies_elements_action"
 NOT_ACTION = "reference_policies_elements_notaction"
@@ -170,10 +170,7 @@ def test_a_large_policy_looks_once_at_each_of_its_patterns(
     assert looked <= text.count(pieces) + 1
 
 
-def request() -> Any:
-    from policies.access import Request
-    from tests.policies.asking import BOB
-
+def request() -> Request:
     return Request(caller=BOB, action=PULL, resource=OURS, resource_account=HERE, context={"aws:username": "a" * 64})
 
 
