@@ -11,6 +11,7 @@
     operators   how a condition is decided
     variables   `${aws:username}`, and the condition keys of a request
     values      numbers, times, addresses and bytes as conditions write them
+    lint        what is lawful in a policy and probably not meant
     wildcards   `*` and `?` against a whole string, in bounded time
     filters     whether a tag may move
 
