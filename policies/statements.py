@@ -91,14 +91,19 @@ def _resources(statement: Statement, version: Version) -> Callable[[str, Keys], 
     texts = statement.resources or statement.not_resources
     if not texts:
         return lambda resource, keys: True
-    fixed, open_ones = variables.sorted_out(texts, version)
+    fixed, with_variables = variables.sorted_out(texts, version)
     patterns = [wildcards.compiled(parts) for parts in fixed]
+    templates = [(parts, *variables.ends(parts)) for parts in with_variables]
     about = not statement.not_resources
 
     def among(resource: str, keys: Keys) -> bool:
-        found = (variables.resolved(each, keys) for each in open_ones)
-        return _any_matches(patterns, resource) or any(
-            parts is not None and wildcards.compiled(parts).matches(resource) for parts in found
-        )
+        if _any_matches(patterns, resource):
+            return True
+        for template, start, end in templates:
+            if resource.startswith(start) and resource.endswith(end):  # replacing variables costs more than this
+                parts = variables.resolved(template, keys)
+                if parts is not None and wildcards.compiled(parts).matches(resource):
+                    return True
+        return False
 
     return lambda resource, keys: among(resource, keys) is about

@@ -1,7 +1,8 @@
 """What the texts in conditions stand for, so that they can be compared: numbers, times, addresses, bytes.
 
 Each function returns None for a text that is no such value. The same readers serve when a policy is written, where
-None refuses it, and when a request is decided, where a value of the request that is None matches nothing.
+None refuses it, and when a request is decided, where a value of the request that is None matches nothing. What was
+read is kept for a while, since many conditions ask for the same value of a request.
 
 Sources: AWS IAM user guide, "IAM JSON policy elements: Condition operators"; W3C note "Date and Time Formats".
 """
@@ -9,6 +10,7 @@ Sources: AWS IAM user guide, "IAM JSON policy elements: Condition operators"; W3
 import base64
 import binascii
 import datetime as dt
+import functools
 import ipaddress
 import re
 from typing import Final
@@ -26,6 +28,7 @@ _TIME = re.compile(
 _SECOND: Final = 10**9
 _DAY: Final = 86_400
 _DAY_ZERO: Final = dt.date(1970, 1, 1).toordinal()
+_KEPT: Final = 256
 _BOOLEANS: Final = {"true": True, "false": False}
 
 
@@ -33,6 +36,7 @@ def boolean(text: str) -> bool | None:
     return _BOOLEANS.get(text.lower())
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def number(text: str) -> int | None:
     """A decimal number, exactly: in units of 10**-1039, the smallest that can be written."""
     found = _NUMBER.fullmatch(text)
@@ -44,6 +48,7 @@ def number(text: str) -> int | None:
     return (-digits if sign == "-" else digits) * int(10**scale)
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def instant(text: str) -> int | None:
     """ISO 8601 to the month at least, or seconds since 1970: in nanoseconds since 1970. Without a zone it is UTC."""
     epoch = _EPOCH.fullmatch(text)
@@ -79,6 +84,7 @@ def _nanoseconds(fraction: str | None) -> int:
     return int((fraction or "0").ljust(9, "0"))
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def octets(text: str) -> bytes | None:
     """Bytes written in base64."""
     try:
@@ -97,6 +103,7 @@ def network(text: str) -> Network | None:
         return None
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def address(text: str) -> Address | None:
     """One address; an IPv4 address in IPv6 form (`::ffff:a.b.c.d`) is the IPv4 address, however the socket tells it."""
     try:

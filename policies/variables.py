@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from policies.documents import Version
-from policies.wildcards import Verbatim
+from policies.wildcards import QUESTION, STAR, Verbatim
 
 _OPENING: Final = "${"
 _WITH_DEFAULT = re.compile(r"([^',]+), *'([^']*)'")
@@ -107,6 +107,19 @@ def sorted_out(texts: Iterable[str], version: Version) -> tuple[list[tuple[str, 
         else:
             with_variables.append(parts)
     return fixed, with_variables
+
+
+def ends(parts: tuple[Part, ...]) -> tuple[str, str]:
+    """How every text that the parts can match begins, and how it ends."""
+    first, last = parts[0], parts[-1]
+    return _run(first, 0), _run(last, -1)
+
+
+def _run(part: Part, end: int) -> str:
+    """The characters of a part up to its first wildcard, or after its last one (`end` is -1)."""
+    if isinstance(part, Variable):
+        return ""
+    return part if isinstance(part, Verbatim) else part.replace(QUESTION, STAR).split(STAR)[end]
 
 
 def resolved(parts: tuple[Part, ...], keys: Keys) -> tuple[str, ...] | None:
