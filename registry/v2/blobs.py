@@ -11,7 +11,7 @@ from registry.errors import CorruptBlob
 from registry.layers import Opened
 from registry.model import Blob, Repository
 from registry.names import Digest
-from registry.v2.calls import Call, empty, is_known
+from registry.v2.calls import PUSHED, Call, empty, is_known
 from registry.v2.errors import API_VERSION, OciError
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -60,10 +60,8 @@ def _headers(blob: Blob) -> dict[str, str]:
         "ETag": f'"{blob.digest}"',
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, max-age=31536000, immutable",
-        # A blob is whatever someone pushed: no browser may take it for a page (promises.md T53).
         "Content-Type": "application/octet-stream",
-        "Content-Disposition": "attachment",
-        "X-Content-Type-Options": "nosniff",
+        **PUSHED,
     }
 
 

@@ -9,7 +9,7 @@ from registry.manifests import MAX_MANIFEST
 from registry.names import Digest, Tag, is_digest
 from registry.records import hot
 from registry.v2 import bodies, evidence
-from registry.v2.calls import Call, empty, is_known
+from registry.v2.calls import PUSHED, Call, empty, is_known
 from registry.v2.errors import API_VERSION, OciError
 
 _MOST_TAGS: Final = 100  # that one push may name
@@ -25,7 +25,7 @@ async def get(call: Call) -> web.StreamResponse:
         "Docker-Content-Digest": pulled.digest,
         "ETag": f'"{pulled.digest}"',
         "Content-Type": pulled.media_type,
-        "X-Content-Type-Options": "nosniff",
+        **PUSHED,
     }
     if is_known(call.request, pulled.digest):
         return web.Response(status=304, headers=headers)
