@@ -5,15 +5,17 @@ digest and the end; it opens nothing else, not even the same layer in a reposito
 and it ends early when no image of the repository uses the layer any more.
 """
 
+import contextlib
 from typing import Final
 
 import msgspec
 
+from registry import repositories
 from registry.auth.sealing import BadSeal
 from registry.context import Deps
-from registry.errors import AccessDenied
+from registry.errors import AccessDenied, RepositoryNotFound
 from registry.model import Repository
-from registry.names import Digest, repository_arn
+from registry.names import Digest, RegistryRef, RepositoryName, repository_arn
 from registry.records import blobs
 
 PARAMETER: Final = "X-Longshore-Grant"
@@ -37,14 +39,23 @@ def url(deps: Deps, repository: Repository, digest: Digest) -> str:
     return f"{base}/v2/{repository.name}/blobs/{digest}?{PARAMETER}={sealed}"
 
 
-async def check(deps: Deps, repository: Repository, digest: Digest, sealed: str) -> None:
-    """Return if the grant opens this layer now. Raises AccessDenied."""
+async def check(deps: Deps, registry: RegistryRef, name: RepositoryName, digest: Digest, sealed: str) -> None:
+    """Return if the grant opens this layer now. Raises AccessDenied, alike for a repository that does not exist: whoever
+    has no grant learns no names."""
     try:
         grant = _grants.decode(deps.sealer.open("layer-url", sealed))
     except (BadSeal, msgspec.MsgspecError):
         grant = _Grant(0, "", 0)
-    opens = (grant.repository_id, grant.digest) == (repository.id, digest) and grant.exp > deps.clock.now().timestamp()
-    if not opens or not await deps.db.point(lambda tx: blobs.is_referenced(tx, repository.id, digest)):
-        arn = repository_arn(repository.registry, repository.name)
-        clause = "because the URL does not open this layer, or no longer"
-        raise AccessDenied("anonymous", "ecr:GetDownloadUrlForLayer", arn, clause)
+    with contextlib.suppress(RepositoryNotFound):
+        repository = await repositories.get(deps, registry, name)
+        if _opens(deps, grant, repository, digest) and await deps.db.point(
+            lambda tx: blobs.is_referenced(tx, repository.id, digest)
+        ):
+            return
+    clause = "because the URL does not open this layer, or no longer"
+    raise AccessDenied("anonymous", "ecr:GetDownloadUrlForLayer", repository_arn(registry, name), clause)
+
+
+def _opens(deps: Deps, grant: _Grant, repository: Repository, digest: Digest) -> bool:
+    named = (grant.repository_id, grant.digest) == (repository.id, digest)
+    return named and grant.exp > deps.clock.now().timestamp()

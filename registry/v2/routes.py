@@ -141,8 +141,8 @@ async def _answer_granted(
     call = _call(deps, request, request_id, ANONYMOUS, "blob", name, reference)
     if len(request.query) != 1:
         raise AccessDenied("anonymous", "ecr:GetDownloadUrlForLayer", call.arn, "because the URL was altered")
-    repository, digest = await call.repository(), Digest.parse(reference)
-    await downloads.check(deps, repository, digest, request.query[downloads.PARAMETER])
+    grant = request.query[downloads.PARAMETER]
+    await downloads.check(deps, call.context.registry, name, Digest.parse(reference), grant)
     return await blobs.get(call)
 
 
