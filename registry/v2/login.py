@@ -8,6 +8,7 @@ the OAuth2 POST form (containerd, BuildKit).
 Sources: distribution "Token Authentication Specification", "Docker Registry v2 authentication using OAuth2".
 """
 
+from typing import Final
 from urllib.parse import parse_qs
 
 from aiohttp import web
@@ -20,6 +21,7 @@ from registry.v2 import bodies
 from registry.v2.errors import OciError
 
 TOKEN_PATH = "/token"  # noqa: S105 # a path, no secret
+METHODS: Final[tuple[str, ...]] = ("GET", "HEAD", "POST")
 _FORM_LIMIT = 32 * 1024
 
 

@@ -46,8 +46,11 @@ ROUTES: Final[Mapping[tuple[str, str], Route]] = {
     ("base", "GET"): Route(handler=_base, actions=()),
     ("base", "HEAD"): Route(handler=_base, actions=()),
     ("catalog", "GET"): Route(handler=listings.catalog, actions=("ecr:DescribeRepositories",), by_handler=True),
+    ("catalog", "HEAD"): Route(handler=listings.catalog, actions=("ecr:DescribeRepositories",), by_handler=True),
     ("tags", "GET"): Route(handler=listings.tags, actions=("ecr:ListImages",)),
+    ("tags", "HEAD"): Route(handler=listings.tags, actions=("ecr:ListImages",)),
     ("referrers", "GET"): Route(handler=listings.referrers, actions=("ecr:BatchGetImage",)),
+    ("referrers", "HEAD"): Route(handler=listings.referrers, actions=("ecr:BatchGetImage",)),
     ("manifest", "GET"): Route(handler=manifests.get, actions=("ecr:BatchGetImage",)),
     ("manifest", "HEAD"): Route(handler=manifests.get, actions=("ecr:BatchGetImage",)),
     ("manifest", "PUT"): Route(handler=manifests.put, actions=("ecr:PutImage",)),
@@ -60,6 +63,7 @@ ROUTES: Final[Mapping[tuple[str, str], Route]] = {
     ("blob", "DELETE"): Route(handler=blobs.delete, actions=("ecr:BatchDeleteImage",)),
     ("uploads", "POST"): Route(handler=uploads.begin, actions=("ecr:InitiateLayerUpload",)),
     ("upload", "GET"): Route(handler=uploads.status, actions=("ecr:UploadLayerPart",)),
+    ("upload", "HEAD"): Route(handler=uploads.status, actions=("ecr:UploadLayerPart",)),
     ("upload", "PATCH"): Route(handler=uploads.append, actions=("ecr:UploadLayerPart",)),
     ("upload", "PUT"): Route(handler=uploads.finish, actions=("ecr:CompleteLayerUpload",)),
     ("upload", "DELETE"): Route(handler=uploads.cancel, actions=("ecr:UploadLayerPart",)),
@@ -100,11 +104,12 @@ def parse(raw_path: str) -> tuple[str, str, str]:
 
 async def handle(deps: Deps, request: web.BaseRequest, request_id: str) -> web.StreamResponse:
     """Answer a request whose path begins with `/v2`, or is the token service's. Raises nothing that has an OCI face."""
-    scope = ""
+    scope, methods = "", login.METHODS
     try:
         if request.raw_path.partition("?")[0] == login.TOKEN_PATH:
             return await login.token(deps, request)
         kind, name_text, reference = parse(request.raw_path)
+        methods = tuple(method for found, method in ROUTES if found == kind)
         route = ROUTES.get((kind, request.method))
         if route is None:
             raise OciError("UNSUPPORTED", 405, f"{request.method} is not supported here")
@@ -124,7 +129,10 @@ async def handle(deps: Deps, request: web.BaseRequest, request_id: str) -> web.S
         if request.writer.output_size:
             # Bytes that turned out bad while they were sent: a second answer would be taken for the rest of the first.
             raise ConnectionResetError("the answer that has begun cannot be finished") from error
-        return response(error)
+        answer = response(error)
+        if answer.status == 405:
+            answer.headers["Allow"] = ", ".join(method for method in methods if method != request.method)
+        return answer
 
 
 async def _answer(call: Call, route: Route) -> web.StreamResponse:

@@ -1,8 +1,13 @@
 """Pull (end-1, end-2, end-3): what the specification asks of GET and HEAD, and RFC 9110 of ranges and conditions."""
 
+import http.client
 import json
+import ssl
+from pathlib import Path
+from typing import Any
 
 import pytest
+import trustme
 
 from tests.builders import (
     DOCKER_IMAGE,
@@ -98,7 +103,7 @@ def test_end_2_a_blob_that_is_not_there_MUST_be_404(shared_server: RunningServer
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_end_2_a_blob_of_another_repository_is_404(
-    shared_server: RunningServer, repository: str, ecr, method: str
+    shared_server: RunningServer, repository: str, ecr: Any, method: str
 ) -> None:
     digest = push_blob(shared_server, repository, unique_bytes())
     other = f"{repository}-other"
@@ -368,7 +373,7 @@ def test_end_3_a_tag_is_not_found_by_the_start_of_its_name(shared_server: Runnin
     ]
 
 
-def test_a_repository_may_be_called_like_a_route(shared_server: RunningServer, ecr) -> None:
+def test_a_repository_may_be_called_like_a_route(shared_server: RunningServer, ecr: Any) -> None:
     """The path is read from its end."""
     for name in ("a/manifests/b", "tags/list", "x/blobs/uploads", "blobs/referrers"):
         ecr.create_repository(repositoryName=name)
@@ -391,8 +396,6 @@ def test_unknown_fields_and_spacing_are_kept_to_the_byte(shared_server: RunningS
 
 def test_one_connection_serves_many_pulls(shared_server: RunningServer, repository: str) -> None:
     """Every answer ends where it says: HEADs, ranges, refusals and blobs in turn."""
-    import http.client
-
     data = {digest_of(part): part for part in (unique_bytes(10), unique_bytes(BIG), b"")}
     for part in data.values():
         push_blob(shared_server, repository, part)
@@ -412,13 +415,8 @@ def test_one_connection_serves_many_pulls(shared_server: RunningServer, reposito
     assert seen == [200, 200, 200, 404, 206, 206, 416, 404, 200, 200, 200, 404, 416, 416, 416, 404]
 
 
-def test_blobs_are_served_over_tls(start_server: Start, tmp_path) -> None:
+def test_blobs_are_served_over_tls(start_server: Start, tmp_path: Path) -> None:
     """TLS takes the other way of sending: the kernel cannot encrypt."""
-    import http.client
-    import ssl
-
-    import trustme
-
     authority = trustme.CA()
     chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
     issued = authority.issue_cert("127.0.0.1")
