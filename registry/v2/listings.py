@@ -103,7 +103,7 @@ def _limit(call: Call, most: int) -> int:
     if text is None:
         return most
     if not _NUMBER.fullmatch(text):
-        raise OciError("PAGINATION_NUMBER_INVALID", 400, "n must be a whole number, 0 or more")
+        raise OciError("UNSUPPORTED", 400, "n must be a whole number, 0 or more")
     return min(int(text), most)
 
 
