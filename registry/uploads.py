@@ -1,9 +1,10 @@
 """Uploads: begin, append, finish, cancel.
 
 An upload that came in by `/v2/` has no row before its first bytes: its id is a sealed token, so a POST costs no write,
-and POST + PUT costs one transaction. From the first PATCH on a row says how many bytes are safely in and what their
-digest is. Order, for every chunk: take hold of the bytes (one writer, over all processes), read the row, cut off what
-lies behind its size, write, fsync, move the row. A second writer never waits; it is told where the upload stands.
+and POST + PUT costs one transaction, which leaves a row to say that the id is used up. From the first PATCH on a row
+says how many bytes are safely in and what their digest is. Order, for every chunk: take hold of the bytes (one writer,
+over all processes), read the row, cut off what lies behind its size, write, fsync, move the row. A second writer never
+waits; it is told where the upload stands.
 
 Finishing verifies the digest, makes the bytes durable, and then, in one transaction, writes the blob's row, the
 repository's link and the upload's end (house law: bytes before rows).
@@ -158,9 +159,6 @@ async def finish(
                 hold.sink(staged)
                 raise received.cut
             staged, found = received.staged, Digest(f"{algorithm}:{received.state.hexdigest()}")
-        if staged.size == 0 and await _is_retry(deps, repository, digest):
-            await _abandon(deps, repository, row)
-            return Finished(blob=await layers.stat(deps, repository, digest), existed=True)
         if found is None or found.algorithm != digest.algorithm:
             await hold.settle(staged)
             found = await _hash_again(_store(deps, repository), staged, digest.algorithm)
@@ -287,13 +285,6 @@ async def _hash_again(store: BlobStore, staged: Staged, algorithm: str) -> Diges
     return Digest(f"{algorithm}:{state.hexdigest()}")
 
 
-async def _is_retry(deps: Deps, repository: Repository, digest: Digest) -> bool:
-    """Whether an empty finish asks for a blob that is there: its first answer may have been lost on the way."""
-    if digest == Digest.of(b"", digest.algorithm):
-        return False
-    return await deps.db.point(lambda tx: bool(rows.held(tx, repository.id, [digest])))
-
-
 async def _commit(deps: Deps, repository: Repository, row: Upload, digest: Digest, stored: Stored) -> Finished:
     store = _store(deps, repository)
     known = await deps.db.point(lambda tx: rows.find(tx, store.store_id, digest))
@@ -304,7 +295,8 @@ async def _commit(deps: Deps, repository: Repository, row: Upload, digest: Diges
     def unit(tx: Tx) -> tuple[Finished, str | None]:
         if repository_rows.by_id(tx, repository.id) is None:
             raise RepositoryNotFound(repository.name, repository.registry.account)
-        if not rows.close_upload(tx, row.id, "finished", now) and rows.upload(tx, row.id) is not None:
+        # An upload that came without chunks has no row; one says from now on that its id is used up.
+        if not rows.close_upload(tx, row.id, "finished", now) and not rows.insert_upload(tx, row, status="finished"):
             raise _unknown(repository, row.id)  # given up in the meantime, and its bytes with it
         blob, spare = rows.put(
             tx,

@@ -49,6 +49,10 @@ class Wire:
         finally:
             response.close()
 
+    def take(self, size: int) -> bytes:
+        """The next bytes that come, at most `size`."""
+        return self._socket.recv(size)
+
     def is_closed(self) -> bool:
         """Whether the server says nothing more and hangs up."""
         try:
