@@ -1,4 +1,4 @@
-"""promises.md T32: a layer URL of the API opens that layer, of that repository, by GET, for its time, and nothing else."""
+"""promises.md T32: a layer URL of the API opens its layer, in its repository, by GET, for its time; and no more."""
 
 import json
 import time
