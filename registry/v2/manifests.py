@@ -13,6 +13,7 @@ from registry.v2.calls import PUSHED, Call, empty, is_known
 from registry.v2.errors import API_VERSION, OciError
 
 _MOST_TAGS: Final = 100  # that one push may name
+_TAGS_A_LINE: Final = 10  # of OCI-Tag: clients refuse too many header lines, and too long ones
 
 
 async def get(call: Call) -> web.StreamResponse:
@@ -55,8 +56,8 @@ async def put(call: Call) -> web.StreamResponse:
     answer = empty(201, Location=f"/v2/{call.name}/manifests/{found}", Docker_Content_Digest=found)
     if pushed.image.subject is not None:
         answer.headers["OCI-Subject"] = pushed.image.subject
-    for tag in named and tags:
-        answer.headers.add("OCI-Tag", tag)
+    for first in range(0, len(named and tags), _TAGS_A_LINE):
+        answer.headers.add("OCI-Tag", ", ".join(tags[first : first + _TAGS_A_LINE]))
     return answer
 
 
