@@ -95,8 +95,10 @@ async def mount(deps: Deps, repository: Repository, digest: Digest, sources: Seq
 async def holders(deps: Deps, repository: Repository, digest: Digest) -> list[Repository]:
     """Repositories of the same registry that hold the blob, at most a hundred."""
 
+    store_id = deps.stores.of(repository.registry.region).store_id
+
     def unit(tx: Tx) -> list[Repository]:
-        found = (repository_rows.by_id(tx, one) for one in rows.somewhere(tx, repository.registry, digest))
+        found = (repository_rows.by_id(tx, one) for one in rows.somewhere(tx, store_id, repository.registry, digest))
         return [one for one in found if one is not None]
 
     return await deps.db.point(unit)

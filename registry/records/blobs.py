@@ -115,18 +115,15 @@ def is_referenced(tx: Tx, repository_id: int, digest: Digest) -> bool:
     return tx.execute(statement).first() is not None
 
 
-def somewhere(tx: Tx, registry: tuple[str, str], digest: Digest) -> list[int]:
-    """Ids of the repositories of one registry that hold the blob in good state."""
+def somewhere(tx: Tx, store_id: str, registry: tuple[str, str], digest: Digest) -> list[int]:
+    """Ids of repositories of one registry that hold the blob in good state, at most a hundred."""
+    r = repositories.c
+    # As a join, SQLite would look through all repositories of the registry for those that the few links name.
+    is_of_registry = sa.exists().where(r.id == _l.repository_id, r.account == registry[0], r.region == registry[1])
     statement = (
         sa.select(_l.repository_id)
         .join(blobs, _b.id == _l.blob_id)
-        .join(repositories, repositories.c.id == _l.repository_id)
-        .where(
-            _l.digest == digest,
-            ~_b.damaged,
-            repositories.c.account == registry[0],
-            repositories.c.region == registry[1],
-        )
+        .where(_b.store_id == store_id, _b.digest == digest, ~_b.damaged, is_of_registry)
         .limit(100)
     )
     return list(tx.execute(statement).scalars())

@@ -88,12 +88,12 @@ def sizes(tx: Tx, repository_id: int, digests: Sequence[Digest]) -> dict[Digest,
 
 
 def parents(tx: Tx, repository_id: int, digest: Digest) -> list[Digest]:
-    """Digests of the indexes that list this manifest, at most ten."""
+    """Digests of the indexes that list this manifest, the first ten that were pushed."""
     statement = (
         sa.select(_i.digest)
         .join(manifest_references, _x.manifest_id == _i.id)
         .where(_x.repository_id == repository_id, _x.digest == digest, _x.kind == "child")
-        .order_by(_i.digest)
+        .order_by(_x.manifest_id)
         .limit(10)
     )
     return [Digest(found) for found in tx.execute(statement).scalars()]

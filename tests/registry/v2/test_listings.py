@@ -170,7 +170,7 @@ def test_n_that_is_no_number_is_400(shared_server: RunningServer, repository: st
 
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server with a repository of 1,200 tags and referrers, and 1,200 repositories; written straight into its rows."""
+    """A server with 1,200 tags in one repository, and 1,200 repositories; written straight into its rows."""
     server = RunningServer(tmp_path_factory.mktemp("crowded") / "data")
     server.start()
     server.create("app")
@@ -183,10 +183,9 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
             [(f"t{number:06}", manifest) for number in range(1200)],
         )
         db.executemany(
-            "INSERT INTO repositories (account, region, name, created_at, mutability, mutability_filters, scan_on_push, "
-            "encryption, resource_tags) SELECT account, region, ?, created_at, mutability, mutability_filters, "
-            "scan_on_push, encryption, resource_tags FROM repositories WHERE id = ?",
-            [(f"many/r{number:06}", repository) for number in range(1200)],
+            "INSERT INTO repositories SELECT id + ?, account, region, ?, created_at, mutability, mutability_filters, "
+            "scan_on_push, encryption, kms_key, policy, resource_tags FROM repositories WHERE id = ?",
+            [(number + 1, f"many/r{number:06}", repository) for number in range(1200)],
         )
     yield server
     server.stop()
@@ -204,7 +203,7 @@ def test_without_n_a_long_list_comes_in_pages_too(crowded: RunningServer) -> Non
     found = pages(crowded, "/v2/app/tags/list", "tags")
 
     assert [len(page) for page in found] == [1000, 200]
-    assert sum(found, []) == [f"t{number:06}" for number in range(1200)]
+    assert [tag for page in found for tag in page] == [f"t{number:06}" for number in range(1200)]
 
 
 # --- the catalog ------------------------------------------------------------------------------------------------------
