@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from registry.context import Deps
-from registry.errors import BlobInUse, BlobNotFound, CorruptBlob, LayerInaccessible, StorageUnavailable, Unavailable
+from registry.errors import BlobInUse, BlobNotFound, CorruptBlob, LayerInaccessible, Unavailable
 from registry.model import Blob, Repository
 from registry.names import Digest
 from registry.records import blobs as rows
@@ -26,6 +26,7 @@ from registry.records import repositories as repository_rows
 from registry.records.engine import Tx
 from registry.storage.base import BlobStore
 from registry.storage.disk import identity_of
+from registry.storage.trouble import translated
 
 _log = logging.getLogger(__name__)
 
@@ -165,12 +166,8 @@ def _link_from(deps: Deps, source: Repository, target: Repository, digest: Diges
 
 def _open(path: Path) -> BinaryIO:
     """The file, in the loop's thread: a cached inode opens at once. Raises FileNotFoundError, StorageUnavailable."""
-    try:
+    with translated():
         return open(path, "rb", buffering=0)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise StorageUnavailable from error
 
 
 async def _is_sound(deps: Deps, repository: Repository, blob: Blob) -> bool:

@@ -5,8 +5,11 @@ skipped with that reason, and fails where `CI` is set: a run that proves less mu
 """
 
 import collections
+import functools
 import os
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -18,6 +21,16 @@ def _found(program: str) -> Callable[[], bool]:
 
 def _named(variable: str) -> Callable[[], bool]:
     return lambda: bool(os.environ.get(variable))
+
+
+@functools.cache
+def _mounts() -> bool:
+    """Whether this process may mount: root inside a container may not."""
+    with tempfile.TemporaryDirectory() as directory:
+        if subprocess.run(["mount", "-t", "tmpfs", "none", directory], capture_output=True).returncode:
+            return False
+        subprocess.run(["umount", directory], check=True)
+        return True
 
 
 def terraform_plugins() -> Path | None:
@@ -36,6 +49,8 @@ PARTS: Final[Mapping[str, Callable[[], bool]]] = {
     "crane": _found("crane"),
     "regctl": _found("regctl"),
     "terraform": lambda: _found("terraform")() and terraform_plugins() is not None,
+    "tmpfs": lambda: os.geteuid() == 0 and _mounts(),
+    "strace": _found("strace"),
     "oci-conformance": _named("LONGSHORE_TEST_OCI_CONFORMANCE"),
 }
 # Parts that no package registry has, so that CI cannot be asked for them.

@@ -2,10 +2,13 @@
 
 import contextlib
 import errno
+import logging
 from collections.abc import Iterator
 from typing import Final
 
 from registry.errors import StorageFull, StorageUnavailable
+
+_log = logging.getLogger(__name__)
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -21,6 +24,7 @@ def translated() -> Iterator[None]:
     except (FileNotFoundError, FileExistsError, BlockingIOError, ConnectionError):
         raise
     except OSError as error:
+        _log.error("storage: %s", error.strerror or error)
         if error.errno in _FULL:
             raise StorageFull from error
         raise StorageUnavailable from error
