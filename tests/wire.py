@@ -61,10 +61,16 @@ class Wire:
             return True
 
 
-@contextlib.contextmanager
-def connect(server: RunningServer) -> Iterator[Wire]:
+def dial(server: RunningServer, *, source: str = "") -> socket.socket:
+    """A connection; `source`: the loopback address that it comes from."""
     at = urlsplit(server.url)
-    with socket.create_connection((at.hostname or "", at.port or 0), timeout=_PATIENCE) as connection:
+    given = (source, 0) if source else None
+    return socket.create_connection((at.hostname or "", at.port or 0), timeout=_PATIENCE, source_address=given)
+
+
+@contextlib.contextmanager
+def connect(server: RunningServer, *, source: str = "") -> Iterator[Wire]:
+    with dial(server, source=source) as connection:
         yield Wire(connection)
 
 
@@ -73,6 +79,11 @@ def head(method: str, target: str | bytes, headers: Mapping[str, str] | None = N
     raw = target if isinstance(target, bytes) else target.encode()
     lines = [f"{name}: {value}".encode() for name, value in (headers or {}).items()]
     return b"\r\n".join([method.encode() + b" " + raw + b" HTTP/1.1", *lines, b"", b""])
+
+
+def root_head(server: RunningServer, method: str, target: str, headers: Mapping[str, str] | None = None) -> bytes:
+    """The head of a request of the root user."""
+    return head(method, target, {"Host": server.netloc, "Authorization": server.basic, **(headers or {})})
 
 
 def ask(

@@ -8,20 +8,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.builders import digest_of, push_blob, unique_name
+from tests.builders import digest_of, push_blob
 from tests.conftest import Start
 from tests.servers import Answer, RunningServer
-from tests.sockets import Wire
 from tests.waiting import until
+from tests.wire import connect, root_head
 
 CYCLES = int(os.environ.get("LONGSHORE_TEST_UPLOAD_KILLS", "8"))  # each with four uploads
-
-
-@pytest.fixture
-def repository(shared_server: RunningServer) -> str:
-    name = unique_name("uploads")
-    shared_server.create(name)
-    return name
 
 
 def begin(server: RunningServer, repository: str) -> str:
@@ -62,8 +55,8 @@ def test_what_came_before_a_client_left_inside_a_chunk_stays_in(
 ) -> None:
     upload, data, rest = begin(shared_server, repository), os.urandom(sent + 5000), os.urandom(800_000)
     assert shared_server.request("PATCH", upload, data[:5000]).status == 202
-    with Wire(shared_server) as leaving:
-        leaving.send(leaving.head("PATCH", upload, {"Content-Length": "900000"}) + data[5000:])
+    with connect(shared_server) as leaving:
+        leaving.send(root_head(shared_server, "PATCH", upload, {"Content-Length": "900000"}) + data[5000:])
     until(lambda: shared_server.request("PATCH", upload).status == 202, what="the end of the first writer")
 
     assert size_of(shared_server, upload) == len(data)
@@ -75,9 +68,9 @@ def test_what_came_before_a_client_left_inside_a_chunk_stays_in(
 def test_an_interrupted_last_chunk_leaves_the_upload_as_it_was(shared_server: RunningServer, repository: str) -> None:
     upload, data = begin(shared_server, repository), os.urandom(50_000)
     assert shared_server.request("PATCH", upload, data[:20_000]).status == 202
-    with Wire(shared_server) as leaving:
+    with connect(shared_server) as leaving:
         path = f"{upload}?digest={digest_of(data)}"
-        leaving.send(leaving.head("PUT", path, {"Content-Length": "30000"}) + data[20_000:40_000])
+        leaving.send(root_head(shared_server, "PUT", path, {"Content-Length": "30000"}) + data[20_000:40_000])
     until(lambda: shared_server.request("PATCH", upload).status == 202, what="the end of the first writer")
 
     assert size_of(shared_server, upload) == 20_000
@@ -121,8 +114,8 @@ class Chunked:
     def begin_a_chunk(self) -> None:
         """Send a chunk up to `sent`, which is its end or one byte before it, and leave without an answer."""
         length = self.sent - self.acknowledged + self._rng.randrange(2)
-        with Wire(self.server) as wire:
-            head = wire.head("PATCH", self.path, {"Content-Length": str(length)})
+        with connect(self.server) as wire:
+            head = root_head(self.server, "PATCH", self.path, {"Content-Length": str(length)})
             wire.send(head + self.data[self.acknowledged : self.sent])
 
 
@@ -133,11 +126,11 @@ def test_an_empty_chunk_beside_the_first_one_does_not_change_which_bytes_count(
     shared_server: RunningServer, repository: str
 ) -> None:
     upload, data = begin(shared_server, repository), os.urandom(200_000)
-    with Wire(shared_server) as slow:
-        slow.send(slow.head("PATCH", upload, {"Content-Length": str(len(data))}) + data[:1000])
+    with connect(shared_server) as slow:
+        slow.send(root_head(shared_server, "PATCH", upload, {"Content-Length": str(len(data))}) + data[:1000])
         until(lambda: shared_server.request("PATCH", upload).status in (202, 416), what="an answer to the empty chunk")
         slow.send(data[1000:])
-        told = slow.answer()
+        told = slow.receive()
     if told.status == 416:  # the empty chunk was first: the client sees where it stands and sends again
         assert size_of(shared_server, upload) == 0
         assert shared_server.request("PATCH", upload, data).status == 202
@@ -180,15 +173,15 @@ def test_the_second_writer_is_told_where_the_upload_stands_and_leaves_no_byte_in
     upload = begin(shared_server, repository)
     first, second, third = os.urandom(300_000), os.urandom(200_000), os.urandom(50)
     assert shared_server.request("PATCH", upload, first).status == 202
-    with Wire(shared_server) as slow:
-        slow.send(slow.head("PATCH", upload, {"Content-Length": str(len(second))}) + second[:100_000])
+    with connect(shared_server) as slow:
+        slow.send(root_head(shared_server, "PATCH", upload, {"Content-Length": str(len(second))}) + second[:100_000])
         for rival in (b"X" * len(second), b"X" * 500_000, b""):
             told = until(lambda rival=rival: refused(shared_server, upload, rival), what="a 416")
             assert told.headers["Range"] == f"0-{len(first) - 1}"
             assert told.code == "BLOB_UPLOAD_INVALID"
         assert shared_server.request("PUT", f"{upload}?digest={digest_of(first)}").status == 416
         slow.send(second[100_000:])
-        assert slow.answer().status == 202
+        assert slow.receive().status == 202
 
     assert size_of(shared_server, upload) == len(first + second)
     assert shared_server.request("PATCH", upload, third).status == 202
