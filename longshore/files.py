@@ -1,4 +1,4 @@
-"""Writing a small file whole or not at all: keys, certificates, other programs' configuration."""
+"""Writing a small file whole or not at all: keys, certificates, other programs' configuration; and directories."""
 
 import contextlib
 import os
@@ -24,7 +24,21 @@ def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         with contextlib.suppress(OSError):
             os.unlink(draft)
         raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync_directory(path.parent)
+
+
+def make_directory(path: Path) -> None:
+    """Make the directory and those above it, private to this user; they would survive a power cut. Raises OSError."""
+    if path.is_dir():
+        return
+    if path.parent != path:
+        make_directory(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(directory)
     finally:

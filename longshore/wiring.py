@@ -8,6 +8,7 @@ import base64
 import contextlib
 import dataclasses
 import datetime as dt
+import fcntl
 import json
 import os
 import secrets
@@ -15,6 +16,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from longshore import files
 from longshore.config import Config
 from registry.audit import Refusals
 from registry.auth.authenticator import Authenticator
@@ -27,7 +29,7 @@ from registry.hosts import Hosts
 from registry.intake import RunningHashes
 from registry.names import AccountId, Region, RegistryRef
 from registry.options import Settings
-from registry.records import access_keys, accounts, installation, schema, stamps
+from registry.records import access_keys, accounts, engine, installation, schema, stamps
 from registry.records.engine import Database, Tx
 from registry.storage.base import StoreMismatch, Stores
 from registry.storage.disk import DiskStore
@@ -54,22 +56,20 @@ class RootKey:
 def prepare(config: Config, environment: Mapping[str, str], listen_url: str) -> RootKey:
     """Make the data directory ready to serve. Raises CannotStart."""
     data = _data_directory(config)
-    try:
-        db = Database(data / DATABASE)
-    except OSError as error:
-        raise CannotStart(f"cannot open the database below {data}: {error.strerror}") from error
-    try:
-        db.write_here(schema.upgrade)
-        sealer = _sealer(config, data, db)
-        key = _root_key(config, environment, data)
-        _keep_root_key(db, sealer, key)
-        _open_store(config, data, db, Region(config.registry.region))
-    except (schema.SchemaTooNew, StoreMismatch) as error:
-        raise CannotStart(str(error)) from error
-    finally:
-        db.close()
-    if key.file is not None:
-        _write_root_key(key, config.registry.public_url or listen_url, config.registry.region)
+    with _alone(data):
+        db = _open_database(data)
+        try:
+            db.write_here(schema.upgrade)
+            sealer = _sealer(config, data, db)
+            key = _root_key(config, environment, data)
+            _keep_root_key(db, sealer, key)
+            _open_store(config, data, db, Region(config.registry.region))
+        except (schema.SchemaTooNew, StoreMismatch) as error:
+            raise CannotStart(str(error)) from error
+        finally:
+            db.close()
+        if key.file is not None:
+            _write_root_key(key, config.registry.public_url or listen_url, config.registry.region)
     return key
 
 
@@ -132,8 +132,7 @@ def opened(config: Config) -> Iterator[Database]:
 def _data_directory(config: Config) -> Path:
     data = Path(config.server.data)
     try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (data / "blobs").mkdir(mode=0o700, exist_ok=True)
+        files.make_directory(data / "blobs")
     except OSError as error:
         raise CannotStart(
             f"cannot make the data directory {data}: {error.strerror}; choose another by --data"
@@ -141,6 +140,28 @@ def _data_directory(config: Config) -> Path:
     if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
         raise CannotStart(f"the data directory {data} is not writable by this user")
     return data
+
+
+@contextlib.contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """One start at a time: two that make the keys of an empty directory would each believe in its own."""
+    directory = os.open(data, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
+def _open_database(data: Path) -> Database:
+    path = data / DATABASE
+    trouble = engine.unusable(path)
+    if trouble is None:
+        try:
+            return Database(path)
+        except OSError as error:
+            trouble = error.strerror
+    raise CannotStart(f"cannot use the database {path}: {trouble}; if it is damaged, restore it from a backup")
 
 
 def _open_store(config: Config, data: Path, db: Database, region: Region) -> DiskStore:
@@ -189,7 +210,7 @@ def _unwrapped(wrapper: Sealer, wrapped: Mapping[str, bytes]) -> dict[str, bytes
 def _master_key_file(path: Path, *, fresh: bool) -> str:
     try:
         if fresh and not path.exists():
-            _write_private(path, secrets.token_hex(32) + "\n")
+            files.replace(path, (secrets.token_hex(32) + "\n").encode())
         return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         raise CannotStart(
@@ -280,15 +301,4 @@ def _write_root_key(key: RootKey, endpoint: str, region: str) -> None:
         "endpoint": endpoint,
         "region": region,
     }
-    _write_private(key.file, json.dumps(content, indent=2) + "\n")
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that only this user may read, whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(fd, "w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    draft.replace(path)
+    files.replace(key.file, (json.dumps(content, indent=2) + "\n").encode())

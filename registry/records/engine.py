@@ -263,6 +263,16 @@ class Database:
             job.error = error
 
 
+def unusable(path: Path) -> str | None:
+    """What keeps the file from being a database, in SQLite's words; None where it is one, or can become one."""
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=_QUEUE_SECONDS)) as connection:
+            connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error as error:
+        return str(error)
+    return None
+
+
 def _prepare(dbapi: Any, _record: object) -> None:
     dbapi.isolation_level = None
     cursor = dbapi.cursor()
