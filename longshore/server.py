@@ -89,7 +89,8 @@ def run_worker(config: Config, inherited: Inherited) -> None:
     listener = socket.socket(fileno=inherited.socket)
 
     def report() -> None:
-        os.write(inherited.report, b".")
+        with contextlib.suppress(BrokenPipeError):  # of a worker that stands in for another nobody waits to hear
+            os.write(inherited.report, b".")
         os.close(inherited.report)
 
     asyncio.run(_serve(config, listener, report, parent=inherited.parent))
