@@ -1,7 +1,8 @@
 """Building the parts: the one place that names concrete stores and databases.
 
 `prepare` runs once per start, in the parent: it brings the database up to date, makes what a first start needs, and
-proves that the data can be used at all. `build` runs in every process that serves.
+proves that the data can be used at all. `build` runs in every process that serves. `opened` is for commands that look
+at data which is there, beside a server or without one.
 """
 
 import base64
@@ -35,6 +36,7 @@ from registry.storage.base import StoreMismatch, Stores
 from registry.storage.disk import DiskStore
 
 DATABASE, MASTER_KEY, ROOT_KEY = "longshore.db", "master.key", "root-key.json"
+UNFINISHED = "restore-unfinished"  # there while a data directory is being restored, and after a restore that was killed
 _ROOT_VARIABLES = ("LONGSHORE_ROOT_ACCESS_KEY_ID", "LONGSHORE_ROOT_SECRET_ACCESS_KEY")
 
 
@@ -112,25 +114,45 @@ def close(deps: Deps) -> None:
 
 
 @contextlib.contextmanager
-def opened(config: Config) -> Iterator[Database]:
-    """The database of a data directory that is there, for a command beside the server. Raises CannotStart."""
-    file = Path(config.server.data) / DATABASE
+def opened(config: Config) -> Iterator[tuple[Database, Stores]]:
+    """What a data directory holds, for a command beside the server. Nothing is made, whatever the schema is.
+
+    Raises CannotStart.
+    """
+    data = Path(config.server.data)
+    refuse_unfinished(data)
+    file = data / DATABASE
     if not file.exists():
         raise CannotStart(f"there is no {file}: name the server's data directory by --data")
+    if not os.access(data, os.R_OK | os.W_OK | os.X_OK) or not os.access(file, os.R_OK | os.W_OK):
+        raise CannotStart(f"{data} belongs to another user: run this as the one that the server runs as")
     db = Database(file)
     try:
-        found = db.read_here(schema.version)
-        if found != schema.HEAD:
-            raise CannotStart(
-                f"the database has schema {found}, this program's is {schema.HEAD}: use the server's own program"
-            )
-        yield db
+        yield db, Stores(lambda region: _open_store(config, data, db, region))
     finally:
         db.close()
 
 
+@contextlib.contextmanager
+def opened_rows(config: Config) -> Iterator[Database]:
+    """The database that `opened` finds, if this program can read its rows. Raises CannotStart."""
+    with opened(config) as (db, _stores):
+        try:
+            db.read_here(schema.require)
+        except (schema.SchemaTooNew, schema.SchemaTooOld) as error:
+            raise CannotStart(str(error)) from error
+        yield db
+
+
+def refuse_unfinished(data: Path) -> None:
+    """Raises CannotStart for a directory that is only half restored."""
+    if (data / UNFINISHED).exists():
+        raise CannotStart(f"{data} holds a restore that did not finish: delete the directory and restore again")
+
+
 def _data_directory(config: Config) -> Path:
     data = Path(config.server.data)
+    refuse_unfinished(data)
     try:
         files.make_directory(data / "blobs")
     except OSError as error:
@@ -170,7 +192,7 @@ def _open_store(config: Config, data: Path, db: Database, region: Region) -> Dis
     root_directory = data / "blobs" / region
     if known is not None and not root_directory.exists():
         raise StoreMismatch(f"the blobs of region {region} are missing: {root_directory} is not there")
-    store = DiskStore(root_directory, region)
+    store = DiskStore(root_directory, region, make=known is None)
     if known is None:
         known = db.write_here(lambda tx: installation.adopt_store(tx, region, store.store_id))
     if known != store.store_id:

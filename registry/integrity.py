@@ -12,46 +12,27 @@ contradict is asked in one snapshot. Memory is bounded: tables are read in pages
 
 import asyncio
 import collections
-import dataclasses
 import datetime as dt
 import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal, TypeVar, get_args
+from typing import Final, Literal, TypeVar
 
 from registry import manifests
 from registry.errors import DatabaseDamaged, ManifestInvalid, StorageUnavailable, TooLarge
+from registry.findings import KINDS, Finding, ImageName, Kind, Report
 from registry.model import Blob, Upload
 from registry.names import ALGORITHMS, Digest, Region
 from registry.records import audit, schema
 from registry.records import blobs as blob_rows
-from registry.records.audit import ImageName
 from registry.records.engine import Database, Tx
 from registry.storage.base import BlobStore, StoreMismatch, Stores
 
 T = TypeVar("T")
 
-Kind = Literal[
-    "database",
-    "foreign-key",
-    "store",
-    "blob-missing",
-    "blob-size",
-    "blob-digest",
-    "blob-unreadable",
-    "blob-marked",
-    "link",
-    "manifest-digest",
-    "manifest-references",
-    "reference-missing",
-    "tag",
-    "upload",
-    "litter",
-]
-Step = Literal["database", "blobs", "images", "uploads", "keys"]
+Step = Literal["database", "blobs", "hashing", "images", "uploads", "keys"]
 Watch = Callable[[Step, int, int], None]  # (what is looked at, how far, of how many; 0: not known)
 
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 GRACE: Final = dt.timedelta(hours=1)  # bytes younger than this may be a push whose row is not written yet
 MOST: Final = 1000  # findings of one kind that are kept
 _SHOWN_IMAGES: Final = 20
@@ -62,68 +43,6 @@ _AT_ONCE: Final = 4  # blobs that are looked at together
 _EVER: Final = dt.timedelta(days=36500)  # a clock that was wrong once may have written times of the future
 # Foreign keys whose breach is told by name, with the images that it affects.
 _ASKED_OTHERWISE: Final = {("links", "blobs"), ("tags", "manifests")}
-
-_PUSH_AGAIN: Final = "push one of the affected images again, or put the bytes back from a backup"
-TO_DO: Final[Mapping[Kind, str]] = {
-    "database": "stop the server and restore from a backup",
-    "foreign-key": "restore from a backup, or delete and push again what is affected",
-    "store": "put the store back that belongs to this database, or restore both from one backup",
-    "blob-missing": _PUSH_AGAIN,
-    "blob-size": _PUSH_AGAIN,
-    "blob-digest": _PUSH_AGAIN,
-    "blob-unreadable": f"look after the disk; {_PUSH_AGAIN}",
-    "blob-marked": "push one of the affected images again: until then clients are told that it is unknown",
-    "link": "push one of the affected images again",
-    "manifest-digest": "delete the image by its digest and push it again",
-    "manifest-references": "delete the image by its digest and push it again",
-    "reference-missing": "push the image again",
-    "tag": "push an image by this tag again",
-    "upload": "begin this upload again",
-    "litter": "nothing: it takes space and harms nobody",
-}
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that is not as it should be."""
-
-    kind: Kind
-    subject: str  # a digest, a tag, an upload's id ...: what is affected
-    message: str
-    region: Region | None = None
-    images: tuple[ImageName, ...] = ()  # that cannot be pulled whole because of it; the first few
-    image_count: int = 0  # all of them
-
-    @property
-    def is_error(self) -> bool:
-        return self.kind != "litter"
-
-    @property
-    def to_do(self) -> str:
-        return TO_DO[self.kind]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What a check found. `counts` are by kind, and complete; of the findings only the first of each kind are kept."""
-
-    deep: bool
-    findings: tuple[Finding, ...]
-    counts: Mapping[Kind, int]
-    blobs: int
-    blob_bytes: int
-    unverified: int  # blobs whose file is not the one that was hashed last: the server hashes them at the next pull
-    images: int
-    tags: int
-    uploads: int
-    stored_keys: int
-    in_flight: int  # of the keys: without a row, but young enough to be a push at work
-    litter: int
-    litter_bytes: int
-
-    @property
-    def is_sound(self) -> bool:
-        return not any(count for kind, count in self.counts.items() if kind != "litter")
 
 
 async def check(
@@ -157,8 +76,8 @@ class _Audit:
         self._counts: collections.Counter[Kind] = collections.Counter()
         self._tally: collections.Counter[str] = collections.Counter()
         self._totals: Mapping[str, int] = {}
-        self._opened: dict[str, BlobStore] = {}  # stores that can be looked into, by identity
-        self._regions: dict[Region, str] = {}
+        self._opened: dict[str, tuple[Region, BlobStore]] = {}  # stores that can be looked into, by identity
+        self._of_region: dict[Region, BlobStore] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:
@@ -169,8 +88,8 @@ class _Audit:
         await self._manifests()
         await self._relations()
         await self._uploads()
-        for region in self._regions:
-            await self._keys(region, self._opened[self._regions[region]])
+        for region, store in self._of_region.items():
+            await self._keys(region, store)
 
     def report(self) -> Report:
         tally = self._tally
@@ -237,14 +156,14 @@ class _Audit:
             if (table, parent) not in _ASKED_OTHERWISE:
                 message = f"{count} rows of {table} belong to a row of {parent} that is not there"
                 await self._report("foreign-key", table, message, count=count)
-        self._totals = await self._look(audit.counts)
+        self._totals = await self._look(audit.totals)
         return True
 
     async def _open_stores(self) -> None:
         for region, store_id in (await self._look(audit.store_ids)).items():
             try:
-                self._opened[store_id] = self._stores.of(region)
-                self._regions[region] = store_id
+                store = self._of_region[region] = self._stores.of(region)
+                self._opened[store_id] = (region, store)
             except StoreMismatch as error:
                 await self._report("store", store_id, str(error), region=region)
         lost = await self._look(audit.blobs_of_unknown_stores)
@@ -258,25 +177,25 @@ class _Audit:
         while page := await self._look(functools.partial(blob_rows.page, after=last, limit=_PAGE)):
             last = page[-1].id
             await asyncio.gather(*(self._one_blob(blob) for blob in page if blob.store_id in self._opened))
-            self._watch("blobs", self._tally["blobs"], self._totals["blobs"])
 
     async def _one_blob(self, blob: Blob) -> None:
+        region, store = self._opened[blob.store_id]
         async with self._slots:
-            self._tally["blobs"] += 1
-            self._tally["blob_bytes"] += blob.size
             seen: Blob | None = blob
-            while seen is not None:
-                kind, why = await self._trouble(self._opened[blob.store_id], seen)
-                if kind is None:
-                    return
+            while seen is not None and (trouble := await self._trouble(store, seen)) is not None:
                 # Only now is the row asked again: if it still names these bytes, it did so while they were bad.
                 key, seen = seen.key, await self._look(functools.partial(blob_rows.by_id, blob_id=blob.id))
                 if seen is not None and seen.key == key:
+                    kind, why = trouble
                     affected = functools.partial(audit.images_with_blob, blob_id=blob.id, limit=_SHOWN_IMAGES)
-                    await self._report(kind, blob.digest, f"{why} (key {key})", images=affected)
-                    return
+                    await self._report(kind, blob.digest, f"{why} (key {key})", region=region, images=affected)
+                    break
+        self._tally["blobs"] += 1
+        self._tally["blob_bytes"] += blob.size
+        if not self._deep:
+            self._watch("blobs", self._tally["blobs"], self._totals["blobs"])
 
-    async def _trouble(self, store: BlobStore, blob: Blob) -> tuple[Kind | None, str]:
+    async def _trouble(self, store: BlobStore, blob: Blob) -> tuple[Kind, str] | None:
         """What is wrong with the bytes that a row names; None: nothing."""
         try:
             found = await store.stat(blob.key)
@@ -284,7 +203,7 @@ class _Audit:
                 return "blob-missing", "the bytes are not there"
             if found.size != blob.size:
                 return "blob-size", f"{found.size} bytes are stored where {blob.size} belong"
-            if self._deep and await _digest(store, blob.key, blob.size, blob.digest) != blob.digest:
+            if self._deep and await self._digest(store, blob.key, blob.size, blob.digest) != blob.digest:
                 return "blob-digest", "the stored bytes have another digest"
         except FileNotFoundError:
             return "blob-missing", "the bytes are not there"
@@ -293,20 +212,30 @@ class _Audit:
         if blob.damaged:
             return "blob-marked", "the server found it missing or damaged, and does not serve it"
         self._tally["unverified"] += found.identity is None or found.identity != blob.identity
-        return None, ""
+        return None
+
+    async def _digest(self, store: BlobStore, key: str, size: int, like: Digest) -> str:
+        """The digest of the first `size` stored bytes, by the algorithm of `like`."""
+        state = hashlib.new(like.algorithm)
+        async for piece in store.read(key, 0, size):
+            await asyncio.to_thread(state.update, piece)
+            self._tally["hashed"] += len(piece)
+            self._watch("hashing", self._tally["hashed"], self._totals["bytes"])
+        return f"{like.algorithm}:{state.hexdigest()}"
 
     async def _uploads(self) -> None:
         last = ""
         while page := await self._look(functools.partial(audit.open_uploads, after=last, limit=_PAGE)):
             last = page[-1][0].id
-            stored = [(upload, region) for upload, region in page if region in self._regions]
+            stored = [(upload, region) for upload, region in page if region in self._of_region]
             await asyncio.gather(*(self._one_upload(upload, region) for upload, region in stored))
-            self._watch("uploads", self._tally["uploads"], 0)
+            if not self._deep:
+                self._watch("uploads", self._tally["uploads"], 0)
 
     async def _one_upload(self, upload: Upload, region: Region) -> None:
         async with self._slots:
             self._tally["uploads"] += 1
-            why = await self._upload_trouble(self._opened[self._regions[region]], upload) if upload.size else None
+            why = await self._upload_trouble(self._of_region[region], upload) if upload.size else None
             if why is None:
                 return
             # An upload only grows: one that is still open had these bytes all the time.
@@ -322,7 +251,7 @@ class _Audit:
             if found.size < upload.size:
                 return f"{upload.size} bytes were received, and {found.size} are there"
             wanted = upload.digest if self._deep else None
-            if wanted is not None and await _digest(store, upload.key, upload.size, wanted) != wanted:
+            if wanted is not None and await self._digest(store, upload.key, upload.size, wanted) != wanted:
                 return f"the {upload.size} bytes that were received have another digest"
         except FileNotFoundError:
             return f"{upload.size} bytes were received, and none are there"
@@ -345,7 +274,7 @@ class _Audit:
         if count:
             shown = ", ".join(litter[:_SHOWN_KEYS]) + (", ..." if count > _SHOWN_KEYS else "")
             message = f"{count} stored files that no row names: {shown}"
-            await self._report("litter", self._regions[region], message, region=region, count=count)
+            await self._report("litter", store.store_id, message, region=region, count=count)
 
     async def _litter(self, store: BlobStore, keys: Sequence[str]) -> list[str]:
         self._tally["keys"] += len(keys)
@@ -428,11 +357,3 @@ def _manifest_trouble(row: audit.ManifestRow) -> tuple[Kind, str] | None:
     if pinned != row.pinned:
         return "manifest-references", "what the rows say that the manifest needs is not what it says itself"
     return None
-
-
-async def _digest(store: BlobStore, key: str, size: int, like: Digest) -> str:
-    """The digest of the first `size` stored bytes, by the algorithm of `like`."""
-    state = hashlib.new(like.algorithm)
-    async for piece in store.read(key, 0, size):
-        await asyncio.to_thread(state.update, piece)
-    return f"{like.algorithm}:{state.hexdigest()}"

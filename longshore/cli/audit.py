@@ -87,7 +87,7 @@ def _entries(
 
     found: list[Entry] = []
     try:
-        with wiring.opened(config) as db:
+        with wiring.opened_rows(config) as db:
             while len(found) < limit:
                 before, count = (found[-1].id if found else None), min(_PAGE, limit - len(found))
                 page = db.read_here(

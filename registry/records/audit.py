@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from registry.findings import ImageName
 from registry.model import Upload
 from registry.names import Digest, Region, RegistryRef, RepositoryName, Tag
 from registry.records import blobs as blob_rows
@@ -18,17 +19,7 @@ from registry.records.tables import blobs, links, manifest_references, manifests
 _b, _l, _i, _x, _t, _u, _r, _s = (
     table.c for table in (blobs, links, manifests, manifest_references, tags, uploads, repositories, stores)
 )
-_TABLES: Final = (repositories, blobs, links, manifests, manifest_references, tags, uploads)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ImageName:
-    """An image as people know it: its repository, digest and tags."""
-
-    registry: RegistryRef
-    repository: RepositoryName
-    digest: Digest
-    tags: tuple[Tag, ...]
+_TABLES: Final = (blobs, manifests, tags)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +63,12 @@ def broken_foreign_keys(tx: Tx) -> dict[tuple[str, str], int]:
     return found
 
 
-def counts(tx: Tx) -> dict[str, int]:
-    """Rows by table."""
-    return {table.name: tx.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() for table in _TABLES}
+def totals(tx: Tx) -> dict[str, int]:
+    """Rows by table, and `bytes`: of all blobs and open uploads."""
+    found = {table.name: tx.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() for table in _TABLES}
+    of_blobs = tx.execute(sa.select(sa.func.coalesce(sa.func.sum(_b.size), 0))).scalar_one()
+    of_uploads = tx.execute(sa.select(sa.func.coalesce(sa.func.sum(_u.size), 0)).where(_u.status == "open"))
+    return found | {"bytes": int(of_blobs) + int(of_uploads.scalar_one())}
 
 
 def store_ids(tx: Tx) -> dict[Region, str]:

@@ -96,7 +96,7 @@ class DiskStore:
                 left = left - len(piece) if left is not None else None
                 yield piece
 
-    def path(self, key: str) -> Path | None:
+    def path(self, key: str) -> Path:
         return self._at(key)
 
     async def delete(self, key: str) -> None:
@@ -177,8 +177,9 @@ def sync_directory(path: Path) -> None:
 
 def _make_identity(root: Path, region: Region, store_id: str) -> None:
     """Make a store; its identity is written last, when its directories are durable."""
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
     for shard in _SHARDS:
-        (root / shard).mkdir(mode=0o700, parents=True, exist_ok=True)
+        (root / shard).mkdir(mode=0o700, exist_ok=True)
     sync_directory(root)
     draft = root / f".{IDENTITY_FILE}.{os.getpid()}"
     with open(draft, "w", encoding="utf-8") as out:
