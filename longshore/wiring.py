@@ -11,6 +11,7 @@ import dataclasses
 import datetime as dt
 import fcntl
 import json
+import logging
 import os
 import secrets
 import stat
@@ -126,6 +127,8 @@ def opened(config: Config) -> Iterator[tuple[Database, Stores]]:
         raise CannotStart(f"there is no {file}: name the server's data directory by --data")
     if not os.access(data, os.R_OK | os.W_OK | os.X_OK) or not os.access(file, os.R_OK | os.W_OK):
         raise CannotStart(f"{data} belongs to another user: run this as the one that the server runs as")
+    # A command tells what is wrong itself, in its answer or in one line; a log line beside that says it twice.
+    logging.getLogger("registry").addHandler(logging.NullHandler())
     db = Database(file)
     try:
         yield db, Stores(lambda region: _open_store(config, data, db, region))

@@ -104,15 +104,15 @@ def _show_made(destination: Path, made: "Made") -> None:
         rows = [(one.digest, one.why, affected(one.images, one.image_count)) for one in made.lost]
         answers.show_table(("LOST BLOB", "WHY", "AFFECTS"), rows, empty="")
     click.echo(
-        f"{destination}: {description.blobs} blobs, {made.uploads} open uploads ({answers.size(description.bytes)}); "
-        f"{made.copied} of them copied now ({answers.size(made.copied_bytes)}), {made.removed} old files removed; "
-        f"{made.seconds:.1f} s"
+        f"{destination}: {_content(description.blobs, made.uploads, description.bytes)}; "
+        f"{made.copied} copied now ({answers.size(made.copied_bytes)}), "
+        f"{answers.count(made.removed, 'old file')} removed, in {made.seconds:.1f} s"
     )
     _warn_of_keys(description.files)
     if description.lost:
         click.echo(
-            f"longshore: {description.lost} blobs are not in the backup: the data directory does not have them, see "
-            "`longshore check`",
+            f"longshore: {answers.count(description.lost, 'blob')} could not be copied, since the data directory is "
+            "damaged: see `longshore check`",
             err=True,
         )
 
@@ -127,10 +127,14 @@ def _warn_of_keys(names: "dict[str, Any]") -> None:
         )
 
 
+def _content(blobs: int, uploads: int, size: int) -> str:
+    return f"{answers.count(blobs, 'blob')}, {answers.count(uploads, 'open upload')} ({answers.size(size)})"
+
+
 def _show_restored(restored: "Restored") -> None:
     click.echo(
-        f"{restored.data}: {restored.blobs} blobs and {restored.uploads} open uploads "
-        f"({answers.size(restored.bytes)}), as they were at {restored.description.created_at:%Y-%m-%d %H:%M:%S} UTC"
+        f"{restored.data}: {_content(restored.blobs, restored.uploads, restored.bytes)}, "
+        f"as of {restored.description.created_at:%Y-%m-%d %H:%M:%S} UTC"
     )
     _warn_of_keys(restored.description.files)
 

@@ -90,19 +90,22 @@ def _image(image: "ImageName") -> str:
 
 
 def _last_line(report: "Report") -> str:
-    looked = "hashed" if report.deep else "looked at"
-    blobs = f"{report.blobs} blobs ({answers.size(report.blob_bytes)})"
-    said = f"{looked} {blobs}, {report.images} images, {report.tags} tags, {report.uploads} open uploads"
-    wrong = sum(count for kind, count in report.counts.items() if kind != "litter")
-    notes: list[str] = []
+    if "database" in report.counts:
+        return "the database is damaged, so that nothing else can be judged"
+    blobs = f"{answers.count(report.blobs, 'blob')} ({answers.size(report.blob_bytes)})"
+    parts = [
+        f"{'hashed' if report.deep else 'looked at'} {blobs}, {answers.count(report.images, 'image')}, "
+        f"{answers.count(report.tags, 'tag')}, {answers.count(report.uploads, 'open upload')}"
+    ]
     if report.unverified and not report.deep:
-        notes.append(f"{report.unverified} blobs have files that changed since they were hashed, so try --deep")
+        parts.append(f"{answers.count(report.unverified, 'blob')} changed on disk since being hashed, so try --deep")
     if report.in_flight:
-        notes.append(f"{report.in_flight} files may belong to pushes at work")
+        parts.append(f"{answers.count(report.in_flight, 'file')} of pushes that may be at work")
     if report.litter:
-        notes.append(f"{report.litter} files ({answers.size(report.litter_bytes)}) belong to nothing")
-    verdict = f"{wrong} things are wrong" if wrong > 1 else "1 thing is wrong" if wrong else "all is sound"
-    return "; ".join([said, *notes, verdict])
+        parts.append(f"{answers.count(report.litter, 'file')} ({answers.size(report.litter_bytes)}) that no row names")
+    wrong = sum(count for kind, count in report.counts.items() if kind != "litter")
+    parts.append(f"{answers.count(wrong, 'trouble')} found" if wrong else "all is sound")
+    return "; ".join(parts)
 
 
 def facts(report: "Report") -> dict[str, Any]:

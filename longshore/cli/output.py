@@ -50,6 +50,11 @@ def size(count: int) -> str:
     return f"{count} B" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"
 
 
+def count(number: int, noun: str) -> str:
+    """`1 blob`, `2 blobs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def age(then: dt.datetime, now: dt.datetime) -> str:
     """How long ago, in the largest unit that is full: `3 hours ago`."""
     seconds = max((now - then).total_seconds(), 0)

@@ -1,6 +1,5 @@
 """Damage of every kind, made by hand, is found and named; what pushes and deletes do meanwhile is not taken for it."""
 
-import asyncio
 import contextlib
 import datetime as dt
 import os
@@ -13,130 +12,31 @@ from typing import Any
 import pytest
 
 from longshore import wiring
-from longshore.config import Config, Server
-from registry import images, integrity, repositories, uploads
-from registry.context import Deps
+from registry import integrity
 from registry.errors import StorageUnavailable
 from registry.findings import KINDS, TO_DO, Finding, Report
-from registry.model import Repository
-from registry.names import AccountId, Digest, Region, RegistryRef, RepositoryName, Tag
-from registry.records.engine import Database
 from registry.records.schema import SchemaTooNew, SchemaTooOld
-from registry.repositories import Wish
-from registry.storage.base import Stored, Stores
+from registry.storage.base import Stored
 from registry.storage.disk import DiskStore
 from tests import builders
-
-REGION = Region("us-east-1")
-REGISTRY = RegistryRef(AccountId("000000000000"), REGION)
-APP = RepositoryName("team/app")
-ROOT_KEY = {
-    "LONGSHORE_ROOT_ACCESS_KEY_ID": "AKIATESTTESTTESTTEST",
-    "LONGSHORE_ROOT_SECRET_ACCESS_KEY": "a-secret-of-this-test",
-}
-LAYER = b"the layer that both images share" * 100
-ONE, TWO = builders.image(layers=[LAYER]), builders.image(layers=[LAYER, b"of two alone"])
-INDEX = builders.index(ONE, TWO)
-PART = b"the first part of an upload"
-
-
-async def chunks(data: bytes) -> AsyncIterator[bytes]:
-    yield data
-
-
-async def push_blob(deps: Deps, repository: Repository, data: bytes) -> None:
-    ticket = uploads.open_ticket(deps, repository, uploads.begin(deps, repository))
-    await uploads.finish(deps, repository, ticket, Digest.of(data), chunks(data))
-
-
-async def fill(deps: Deps) -> None:
-    """Two images that share a layer, an index of them with a tag, a tag on one of them, and an open upload."""
-    repository = await repositories.create(deps, REGISTRY, APP, Wish())
-    for built, tags in ((ONE, ["one"]), (TWO, []), (INDEX, ["latest", "1.0"])):
-        for blob in built.blobs:
-            await push_blob(deps, repository, blob)
-        await images.put(deps, REGISTRY, APP, built.body, built.media_type, tags=[Tag(tag) for tag in tags])
-    ticket = uploads.open_ticket(deps, repository, uploads.begin(deps, repository))
-    await uploads.append(deps, repository, ticket, chunks(PART), start=None)
+from tests.places import APP, INDEX, LAYER, ONE, REGION, TOP, TWO, Place, everything, flip, make
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = tmp_path_factory.mktemp("original") / "data"
-    config = Config(server=Server(data=str(data)))
-    wiring.prepare(config, ROOT_KEY, "http://localhost:5000")
-    deps = wiring.build(config, "http://localhost:5000")
-    asyncio.run(fill(deps))
-    deps.db.close()
+    make(data)
     return data
-
-
-class Place:
-    """A data directory that a test may damage, and look at."""
-
-    def __init__(self, data: Path) -> None:
-        self.data, self.store = data, data / "blobs" / REGION
-
-    def sql(self, statement: str, *values: Any) -> list[Any]:
-        """Rows as anyone with an editor could change them: without foreign keys."""
-        with contextlib.closing(sqlite3.connect(self.data / wiring.DATABASE)) as connection, connection:
-            return connection.execute(statement, values).fetchall()
-
-    def file_of(self, data: bytes) -> Path:
-        [[key]] = self.sql("SELECT key FROM blobs WHERE digest = ?", builders.digest_of(data))
-        return self.store / key[:2] / key
-
-    def upload_file(self) -> Path:
-        [[key]] = self.sql("SELECT key FROM uploads WHERE status = 'open'")
-        return self.store / key[:2] / key
-
-    def litter(self, name: str, *, age: dt.timedelta = dt.timedelta(days=1), size: int = 10) -> Path:
-        path = self.store / name[:2] / name
-        path.write_bytes(b"x" * size)
-        then = (dt.datetime.now(dt.UTC) - age).timestamp()
-        os.utime(path, (then, then))
-        return path
-
-    def check(self, **options: Any) -> Report:
-        with wiring.opened(self.config) as (db, stores):
-            return asyncio.run(integrity.check(db, stores, now=dt.datetime.now(dt.UTC), **options))
-
-    def check_with(self, make_store: Callable[[Database, Path], DiskStore], **options: Any) -> Report:
-        """`check`, with a store that does something at a certain moment."""
-        with wiring.opened(self.config) as (db, _):
-            stores = Stores(lambda region: make_store(db, self.store))
-            return asyncio.run(integrity.check(db, stores, now=dt.datetime.now(dt.UTC), **options))
-
-    @property
-    def config(self) -> Config:
-        return Config(server=Server(data=str(self.data)))
 
 
 @pytest.fixture
 def place(original: Path, tmp_path: Path) -> Place:
-    shutil.copytree(original, tmp_path / "data", copy_function=shutil.copy2)
-    return Place(tmp_path / "data")
+    return Place(Path(shutil.copytree(original, tmp_path / "data")))
 
 
 def only(report: Report) -> Finding:
     assert len(report.findings) == 1, report.findings
     return report.findings[0]
-
-
-def flip(path: Path) -> None:
-    """Change one bit; the size stays."""
-    with open(path, "r+b") as file:
-        byte = file.read(1)[0]
-        file.seek(0)
-        file.write(bytes([byte ^ 1]))
-
-
-def everything(place: Place) -> tuple[list[str], dict[str, bytes]]:
-    """All rows, and all files but SQLite's own."""
-    with contextlib.closing(sqlite3.connect(place.data / wiring.DATABASE)) as connection:
-        rows = list(connection.iterdump())
-    files = (path for path in place.data.rglob("*") if path.is_file() and not path.name.startswith(wiring.DATABASE))
-    return rows, {str(path.relative_to(place.data)): path.read_bytes() for path in files}
 
 
 # --- sound ------------------------------------------------------------------------------------------------------------
@@ -151,7 +51,7 @@ def test_sound_data_is_found_sound_and_left_as_it_is(place: Place, deep: bool) -
     assert report.findings == ()
     assert (report.blobs, report.images, report.tags, report.uploads) == (4, 3, 3, 1)
     assert report.stored_keys == 5
-    assert report.blob_bytes == len(LAYER) + len(b"of two alone") + len(ONE.blobs[0]) + len(TWO.blobs[0])
+    assert report.blob_bytes == len(LAYER) + len(TOP) + len(ONE.blobs[0]) + len(TWO.blobs[0])
     assert (report.litter, report.in_flight) == (0, 0)
     assert everything(place) == before
 
@@ -206,7 +106,7 @@ def write_identity(text: str) -> Damage:
     return lambda place: (place.store / "longshore-store.json").write_text(text)
 
 
-DIGEST, TOP = builders.digest_of(LAYER), builders.digest_of(b"of two alone")
+DIGEST, TOP_DIGEST = builders.digest_of(LAYER), builders.digest_of(TOP)
 # What is done; the kind and the subject that it is found as.
 DAMAGE: dict[str, tuple[Damage, str, str]] = {
     "bytes-gone": (unlink_layer, "blob-missing", DIGEST),
@@ -225,7 +125,7 @@ DAMAGE: dict[str, tuple[Damage, str, str]] = {
         "manifest-references",
         INDEX.digest,
     ),
-    "link-gone": (sql("DELETE FROM links WHERE digest = ?", TOP), "reference-missing", TOP),
+    "link-gone": (sql("DELETE FROM links WHERE digest = ?", TOP_DIGEST), "reference-missing", TOP_DIGEST),
     "child-gone": (lose_child, "reference-missing", TWO.digest),
     "tag-of-nothing": (sql("UPDATE tags SET manifest_id = 999 WHERE name = 'one'"), "tag", "team/app:one"),
     "upload-gone": (lambda place: place.upload_file().unlink(), "upload", ""),
@@ -324,7 +224,7 @@ def test_a_bad_blob_names_the_images_and_the_indexes_above_them(place: Place) ->
 
 
 def test_a_blob_of_one_image_names_only_that_and_its_index(place: Place) -> None:
-    place.file_of(b"of two alone").unlink()
+    place.file_of(TOP).unlink()
     found = only(place.check())
 
     assert {image.digest for image in found.images} == {INDEX.digest, TWO.digest}
@@ -350,7 +250,7 @@ def test_of_many_troubles_the_first_are_kept_and_all_are_counted(place: Place, m
 
 
 def test_sparse_manifests_are_sound_where_they_are_accepted(place: Place) -> None:
-    place.sql("DELETE FROM links WHERE digest = ?", builders.digest_of(b"of two alone"))
+    place.sql("DELETE FROM links WHERE digest = ?", TOP_DIGEST)
 
     assert place.check().counts == {"reference-missing": 1}
     assert place.check(accept_sparse=True).is_sound
