@@ -29,7 +29,7 @@ from longshore import files
 from registry.errors import StorageUnavailable
 from registry.names import Digest, Region
 from registry.storage.base import BlobStore
-from registry.storage.disk import DiskStore, sync_directory
+from registry.storage.disk import DiskStore
 
 FORMAT: Final = 1
 DESCRIPTION, LOCK, STATES, BLOBS, DRAFTS = "backup.json", "backup.lock", "states", "blobs", "drafts"
@@ -203,9 +203,3 @@ def sync(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def sync_store(store: DiskStore) -> None:
-    """Return when every name in the store would survive a power cut."""
-    for directory in (store.root, *(entry for entry in store.root.iterdir() if entry.is_dir())):
-        sync_directory(directory)

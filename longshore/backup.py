@@ -131,6 +131,7 @@ class _Work:
         self._by_region: dict[Region, _Pair] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._copied = self._copied_bytes = 0
+        self._touched: set[Path] = set()  # directories with new names in them
         self._begin_round()
 
     def _begin_round(self) -> None:
@@ -236,6 +237,7 @@ class _Work:
         to, draft = pair.copy.path(key), self._target.drafts / key
         why = await archive.copy_bytes(pair.source, key, to, draft, size=size, like=digest, whole=whole)
         if why is None:
+            self._touched.add(to.parent)
             self._copied, self._copied_bytes = self._copied + 1, self._copied_bytes + size
         return why
 
@@ -255,9 +257,8 @@ class _Work:
                 (state / name).parent.mkdir(mode=0o700, exist_ok=True)
                 files[name] = archive.copy_file(source, state / name)
         archive.sync(state / wiring.DATABASE)
-        for pair in self._pairs.values():
-            archive.sync_store(pair.copy)
-        for directory in (state / TLS, state, state.parent, self._target.root / archive.BLOBS, self._target.root):
+        places = (state / TLS, state, state.parent, self._target.root / archive.BLOBS, self._target.root)
+        for directory in (*self._touched, *places):
             if directory.exists():
                 sync_directory(directory)
         return files

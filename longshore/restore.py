@@ -113,6 +113,7 @@ class _Work:
         self._stores: dict[str, tuple[DiskStore, DiskStore]] = {}  # (from, to) by identity
         self._by_region: dict[Region, tuple[DiskStore, DiskStore]] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._touched: set[Path] = {data / "blobs"}  # directories with new names in them
         self._blobs = self._uploads = self._done = self._damaged = 0
 
     async def run(self) -> Restored:
@@ -129,8 +130,8 @@ class _Work:
             await self._all_uploads(db)
         finally:
             db.close()
-        for _, own in self._stores.values():
-            await asyncio.to_thread(archive.sync_store, own)
+        for directory in self._touched:
+            await asyncio.to_thread(sync_directory, directory)
         return Restored(
             description=self._description,
             data=self._data,
@@ -189,6 +190,7 @@ class _Work:
                 self._refuse(f"blob {blob.digest} is {why}", expected=blob.damaged)
                 return blob, None
             self._blobs += 1
+            self._touched.add(to.parent)
             self._advance(blob.size)
             stored = await own.stat(blob.key)
             assert stored is not None
@@ -219,6 +221,7 @@ class _Work:
                 self._refuse(f"upload {upload.id} is {why}", expected=False)
                 return upload
             self._uploads += 1
+            self._touched.add(to.parent)
             self._advance(upload.size)
             return None
 
