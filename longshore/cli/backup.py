@@ -35,7 +35,8 @@ def backup(destination: Path, data: Path | None, file: Path | None, verify: bool
     loaded = configuration.load(data=data, file=file, env=os.environ, flags={})
     from longshore import backup as room
 
-    with _telling(f"the backup of before, if there is one in {destination}, can be used"), showing(progress) as watch:
+    before = "the backup of before can be used" if (destination / "backup.json").exists() else ""
+    with _telling(before), showing(progress) as watch:
         made = room.make(loaded, destination, verify=verify, watch=watch)
     if output == "json":
         answers.show_json(_made_facts(destination, made))
@@ -73,26 +74,26 @@ def restore(source: Path, data: Path | None, file: Path | None, partial: bool, p
 
 @contextlib.contextmanager
 def _telling(consolation: str) -> Iterator[None]:
-    """Failures as one line that says what to do."""
+    """Failures as one line that says what to do. `consolation`: what is not lost."""
     from longshore.archive import BackupTrouble
     from longshore.wiring import CannotStart
     from registry.errors import DatabaseDamaged
     from registry.records.schema import SchemaTooNew, SchemaTooOld
     from registry.storage.base import StoreMismatch
 
+    kept = [consolation] if consolation else []
     try:
         yield
     except (BackupTrouble, CannotStart, SchemaTooNew, SchemaTooOld, StoreMismatch) as error:
         raise click.ClickException(str(error)) from None
     except DatabaseDamaged as error:
         raise click.ClickException(
-            f"the database is damaged ({error.why}): see `longshore check`; {consolation}"
+            "; ".join([f"the database is damaged ({error.why}): see `longshore check`", *kept])
         ) from None
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        raise click.ClickException(
-            f"{error.strerror or error}{where}; mend that and run this again; {consolation}"
-        ) from None
+        told = [f"{error.strerror or error}{where}", "mend that and run this again", *kept]
+        raise click.ClickException("; ".join(told)) from None
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
