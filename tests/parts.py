@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from bench import dockerd
+
 
 def _found(program: str) -> Callable[[], bool]:
     return lambda: shutil.which(program) is not None
@@ -43,7 +45,8 @@ def terraform_plugins() -> Path | None:
 PARTS: Final[Mapping[str, Callable[[], bool]]] = {
     "awscli": _found("aws"),
     "boto3": lambda: True,
-    "dockerd": lambda: os.geteuid() == 0 and _found("dockerd")() and _found("docker")(),
+    "dockerd": dockerd.is_available,
+    "containerd": lambda: dockerd.is_available() and _found("ctr")(),
     "skopeo": _found("skopeo"),
     "buildah": _found("buildah"),
     "crane": _found("crane"),

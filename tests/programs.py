@@ -15,10 +15,11 @@ PATH: Final = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH',
 
 
 class Ran(NamedTuple):
-    """How a program ended. `said`: both outputs, for people; `out`: standard output alone."""
+    """How a program ended. `said`: both outputs, for people; `out`, `raw`: standard output alone."""
 
     said: str
     out: str
+    raw: bytes
     seconds: float
 
 
@@ -47,7 +48,7 @@ def run(
     out, errors = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
     said = out + errors
     assert (done.returncode != 0) == refused, f"{_shown(command)} ended with {done.returncode}:\n{said[-3000:]}"
-    return Ran(said, out, took)
+    return Ran(said, out, done.stdout, took)
 
 
 def _shown(command: Sequence[str | Path]) -> str:
