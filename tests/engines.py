@@ -33,9 +33,9 @@ _OWN_ETC: Final = (
 class Engine(Dockerd):
     """A dockerd. `trusted`: what it sees as /etc/docker/certs.d."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, relay: "Relay") -> None:
         super().__init__(directory)
-        self._relay = Relay()
+        self._relay = relay
         self._etc = directory / "etc"
         self.trusted = self._etc / "certs.d"
         self.containerd = directory / "exec" / "containerd" / "containerd.sock"
@@ -49,10 +49,6 @@ class Engine(Dockerd):
             within=["unshare", "--mount", "sh", "-euc", _OWN_ETC, "sh", str(self._etc), str(nobody)],
             environment=clean_environment(HTTPS_PROXY=self._relay.url),
         )
-
-    def stop(self) -> None:
-        super().stop()
-        self._relay.close()
 
 
 class Image(NamedTuple):

@@ -6,15 +6,23 @@ from pathlib import Path
 import pytest
 
 from tests.builders import unique_name
-from tests.engines import Docker, Engine
+from tests.engines import Docker, Engine, Relay
 from tests.servers import RunningServer
 from tests.workers import WORKERS
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def relay() -> Iterator[Relay]:
+    """The proxy by which clients reach this machine under a name that nobody resolves."""
+    relay = Relay()
+    yield relay
+    relay.close()
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory, relay: Relay) -> Iterator[Engine]:
     """One dockerd for all tests that need one."""
-    engine = Engine(tmp_path_factory.mktemp("engine") / "d")
+    engine = Engine(tmp_path_factory.mktemp("engine") / "d", relay)
     engine.start()
     yield engine
     engine.stop()
