@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "image": _Entry("longshore.cli.image:image", "List images."),
     "cert": _Entry("longshore.cli.cert:cert", "Make a TLS certificate, and say how clients come to trust it."),
     "config": _Entry("longshore.cli.config:config", "Show and check the configuration."),
+    "admin": _Entry("longshore.cli.admin:admin", "Manage accounts, and the policies that bound them."),
     "audit": _Entry("longshore.cli.audit:audit", "Show changes and refusals, newest first."),
     "check": _Entry("longshore.cli.check:check", "Hold rows and bytes against each other."),
     "backup": _Entry("longshore.cli.backup:backup", "Copy the data directory beside a running server."),

@@ -153,6 +153,11 @@ def refuse_unfinished(data: Path) -> None:
         raise CannotStart(f"{data} holds a restore that did not finish: delete the directory and restore again")
 
 
+def sealer_of(config: Config, db: Database) -> Sealer:
+    """The installation's keys, for a command beside the server. Raises CannotStart."""
+    return _sealer(config, Path(config.server.data), db)
+
+
 def _data_directory(config: Config) -> Path:
     data = Path(config.server.data)
     refuse_unfinished(data)

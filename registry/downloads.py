@@ -40,8 +40,8 @@ def url(deps: Deps, repository: Repository, digest: Digest) -> str:
 
 
 async def check(deps: Deps, registry: RegistryRef, name: RepositoryName, digest: Digest, sealed: str) -> None:
-    """Return if the grant opens this layer now. Raises AccessDenied, alike for a repository that does not exist: whoever
-    has no grant learns no names."""
+    """Return if the grant opens this layer now. Raises AccessDenied, for a repository that does not exist too: who has
+    no grant learns no names."""
     try:
         grant = _grants.decode(deps.sealer.open("layer-url", sealed))
     except (BadSeal, msgspec.MsgspecError):

@@ -1,14 +1,23 @@
 """IAM and STS as tests call them: clients for any credentials, refusals as values, policies in one line."""
 
 import contextlib
+import datetime as dt
+import itertools
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.servers import RunningServer
+from longshore import config as configuration
+from longshore import wiring
+from registry import accounts
+from registry.names import AccountId
+from tests.servers import ROOT, RunningServer, clean_environment
 
 
 class Refused(NamedTuple):
@@ -77,3 +86,24 @@ def trusts(*principals: str, action: str | list[str] = "sts:AssumeRole", **more:
     """A trust policy for these ARNs."""
     who = list(principals) if len(principals) != 1 else principals[0]
     return policy(Principal={"AWS": who}, Action=action, **more)
+
+
+def admin(server: RunningServer, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """`longshore admin ...` beside a running server; `text` goes to its standard input."""
+    command = [sys.executable, "-m", "longshore", "admin", *arguments, "--data", str(server.data)]
+    return subprocess.run(
+        command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False, input=text
+    )
+
+
+_numbers = itertools.count(1)
+
+
+def make_account(server: RunningServer) -> tuple[str, Keys]:
+    """An account that no other test uses, and its root user's key: made beside the server, as the command does it."""
+    account = AccountId(f"{os.getpid():07}{next(_numbers):05}")
+    config = configuration.load(data=server.data, file=None, env={}, flags={})
+    with wiring.opened(config) as db:
+        sealer = wiring.sealer_of(config, db)
+        made = db.write_here(lambda tx: accounts.create(tx, account, sealer, dt.datetime.now(dt.UTC)))
+    return account, Keys(made.key.id, made.secret)

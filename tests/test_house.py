@@ -21,6 +21,7 @@ from registry.v2.routes import ROUTES
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("longshore", "registry", "policies")
 ROOMS = (
+    "accounts",
     "identities",
     "groups",
     "access_keys",

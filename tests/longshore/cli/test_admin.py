@@ -1,0 +1,86 @@
+"""`longshore admin`, beside a running server."""
+
+import json
+
+import pytest
+
+from tests.iam import Keys, admin, caller, client, make_account, policy, refused
+
+ALLOW = policy(Action="*", Resource="*")
+
+
+def test_an_account_is_made_beside_the_server_and_can_be_used_at_once(shared_server):
+    account, keys = make_account(shared_server)
+    listed = json.loads(admin(shared_server, "account", "list", "--output", "json").stdout)
+
+    assert caller(shared_server, keys) == {
+        "UserId": account,
+        "Account": account,
+        "Arn": f"arn:aws:iam::{account}:root",
+    }
+    assert {"000000000000", account} <= {one["accountId"] for one in listed}
+
+
+def test_people_see_the_key_once(shared_server):
+    made = admin(shared_server, "account", "create", "987600000001")
+    lines = dict(line.rsplit(maxsplit=1) for line in made.stdout.splitlines())
+    again = admin(shared_server, "account", "create", "987600000001")
+
+    assert caller(shared_server, Keys(lines["access key id"], lines["secret access key"]))["Account"] == "987600000001"
+    assert again.returncode == 1
+    assert again.stderr == "longshore: there is an account 987600000001 already\n"
+    assert "987600000001" in admin(shared_server, "account", "list").stdout
+
+
+def test_the_first_key_of_an_account_can_be_replaced_through_the_api(shared_server):
+    account, keys = make_account(shared_server)
+    with client(shared_server, "iam", keys) as iam:
+        second = Keys.of(iam.create_access_key()["AccessKey"])
+    with client(shared_server, "iam", second) as iam:
+        iam.delete_access_key(AccessKeyId=keys.access_key_id)
+    with client(shared_server, "sts", keys) as sts:
+        assert refused(sts.get_caller_identity).code == "InvalidClientTokenId"
+    assert caller(shared_server, second)["Account"] == account
+
+
+def test_a_service_control_policy_reads_back_as_it_was_put(shared_server, tmp_path):
+    account, _ = make_account(shared_server)
+    file = tmp_path / "scp.json"
+    file.write_text(ALLOW, encoding="utf-8")
+
+    assert admin(shared_server, "scp", "get", account).returncode == 1
+    assert admin(shared_server, "scp", "put", account, str(file)).returncode == 0
+    assert admin(shared_server, "scp", "get", account).stdout == f"{ALLOW}\n"
+    assert admin(shared_server, "scp", "put", account, "-", text=policy(Action="ecr:*", Resource="*")).returncode == 0
+    assert "ecr:*" in admin(shared_server, "scp", "get", account).stdout
+    assert admin(shared_server, "scp", "delete", account).returncode == 0
+    assert "no service control policy" in admin(shared_server, "scp", "get", account).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "why"),
+    [
+        (("account", "create", "12"), None, "an account id is twelve digits"),
+        (("scp", "put", "000000000000", "-"), "{", "Syntax errors in policy."),
+        (("scp", "put", "000000000000", "-"), policy(Principal="*", Action="*"), "should not specify a principal"),
+        (("scp", "put", "999900000000", "-"), ALLOW, "there is no account 999900000000"),
+        (("scp", "put", "000000000000", "-"), policy(Action=["a:b"] * 900, Resource="*"), "PolicySize: 5120"),
+    ],
+    ids=["account", "json", "principal", "unknown", "size"],
+)
+def test_what_cannot_be_is_refused_in_one_line(shared_server, arguments, text, why):
+    done = admin(shared_server, *arguments, text=text)
+
+    assert done.returncode in (1, 2)
+    assert why in done.stderr and done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_without_data_there_is_nothing_to_administer(tmp_path):
+    class Nowhere:
+        data = tmp_path
+
+    done = admin(Nowhere(), "account", "list")
+
+    assert done.returncode == 1
+    assert "longshore.db" in done.stderr
