@@ -22,6 +22,11 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("longshore", "registry", "policies")
 ROOMS = (
     "accounts",
+    "account_summary",
+    "attachments",
+    "instance_profiles",
+    "oidc_providers",
+    "roles",
     "identities",
     "groups",
     "access_keys",
@@ -194,6 +199,25 @@ def test_law_6_nothing_is_fired_and_forgotten(path: Path) -> None:
     started = [f"{line}: {call}" for line, call in calls_in(path) if call.endswith(("create_task", "ensure_future"))]
 
     assert not started or path.name == "intake.py"
+
+
+IDENTITY_ROOMS = (
+    "access_keys", "attachments", "groups", "identities", "instance_profiles", "managed_policies", "oidc_providers",
+    "roles",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("room", IDENTITY_ROOMS)
+def test_every_change_of_who_may_what_moves_the_policy_stamp(room: str) -> None:
+    """What caches hold is good for one value of the stamp, so no change may leave it where it is."""
+    writes = [
+        ast.unparse(node.args[0])
+        for node in ast.walk(tree_of(ROOT / "registry" / f"{room}.py"))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "deps.db.write"
+    ]
+
+    assert writes
+    assert [unit for unit in writes if not unit.startswith("stamps.changing(")] == []
 
 
 # --- conventions ------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from registry.records import identities, repositories, settings
 from registry.records import rights as rows
 from registry.records.engine import Tx
 
+_OF_AWS: Final = "arn:aws:iam::aws:"  # managed policies that are in every account, and so the caller's
 _SCOPE: Final = "REGISTRY_POLICY_SCOPE"
 # What a registry policy of scope V1 has a say in. Source: ECR user guide, "Private registry permissions".
 V1_ACTIONS: Final = frozenset({"ecr:replicateimage", "ecr:batchimportupstreamimage", "ecr:createrepository"})
@@ -79,6 +80,8 @@ class Rights:
 
     async def resource(self, arn: str, action: str) -> Resource:
         """What an ARN names, which need not exist: then only the registry's policy speaks for it."""
+        if arn.startswith(_OF_AWS):
+            return NOTHING
         if arn.startswith("arn:aws:iam::"):
             found = await self._stamped.get(("tags", arn), functools.partial(_identity_tags, arn=arn))
             return Resource(account=AccountId(arn.split(":", 5)[4]), tags=found)

@@ -8,8 +8,10 @@ users groups roles        the identities
 access_keys               keys
 managed_policies          policies with versions
 attachments               what hangs on identities: attached and inline policies, boundaries
+instance_profiles         roles for machines
+oidc_providers            issuers of web identities
 tags                      of everything that has some
-account                   summary, aliases
+account                   summary, aliases, everything in detail
 
 resources   what an operation is authorized on
 shapes      domain value -> AWS structure
@@ -17,6 +19,28 @@ listing     Marker and MaxItems
 kinds       one function for several operations
 """
 
-from registry.iam import access_keys, groups, users
+from registry.iam import (
+    access_keys,
+    account,
+    attachments,
+    groups,
+    instance_profiles,
+    managed_policies,
+    oidc_providers,
+    roles,
+    tags,
+    users,
+)
 
-__all__ = ("access_keys", "groups", "users")
+__all__ = (
+    "access_keys",
+    "account",
+    "attachments",
+    "groups",
+    "instance_profiles",
+    "managed_policies",
+    "oidc_providers",
+    "roles",
+    "tags",
+    "users",
+)

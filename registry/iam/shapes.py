@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from registry.aws.door import Params
 from registry.aws.errors import invalid_parameter
-from registry.entities import AccessKey, Identity
+from registry.entities import AccessKey, Identity, ManagedPolicy
 from registry.identities import Described
 
 Structure = dict[str, Any]
@@ -80,6 +80,22 @@ def details(found: Described) -> Structure:
     if boundary is not None:
         shape["PermissionsBoundary"] = {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": boundary}
     return shape
+
+
+def managed_policy(policy: ManagedPolicy, attachments: int, boundaries: int) -> Structure:
+    """`attachments`, `boundaries`: how many identities have it as the one and the other."""
+    return {
+        "PolicyName": policy.name,
+        "PolicyId": policy.id,
+        "Arn": policy.arn,
+        "Path": policy.path,
+        "DefaultVersionId": f"v{policy.default_version}",
+        "AttachmentCount": attachments,
+        "PermissionsBoundaryUsageCount": boundaries,
+        "IsAttachable": True,
+        "CreateDate": policy.created_at,
+        "UpdateDate": policy.updated_at,
+    }
 
 
 def access_key(found: AccessKey, user_name: str | None) -> Structure:
