@@ -27,6 +27,7 @@ from registry.auth.sealing import PURPOSES, BadSeal, Sealer
 from registry.auth.stamped import Stamped
 from registry.context import Deps, SystemClock
 from registry.entities import AccessKey
+from registry.errors import StorageUnavailable
 from registry.hosts import Hosts
 from registry.intake import RunningHashes
 from registry.names import AccountId, Region, RegistryRef
@@ -39,6 +40,8 @@ from registry.storage.disk import DiskStore
 DATABASE, MASTER_KEY, ROOT_KEY = "longshore.db", "master.key", "root-key.json"
 UNFINISHED = "restore-unfinished"  # there while a data directory is being restored, and after a restore that was killed
 _ROOT_VARIABLES = ("LONGSHORE_ROOT_ACCESS_KEY_ID", "LONGSHORE_ROOT_SECRET_ACCESS_KEY")
+
+_log = logging.getLogger(__name__)
 
 
 class CannotStart(Exception):
@@ -66,7 +69,8 @@ def prepare(config: Config, environment: Mapping[str, str], listen_url: str) -> 
             sealer = _sealer(config, data, db)
             key = _root_key(config, environment, data)
             _keep_root_key(db, sealer, key)
-            _open_store(config, data, db, Region(config.registry.region))
+            for region in dict.fromkeys([config.registry.region, *db.read_here(installation.store_regions)]):
+                _open_store(config, data, db, Region(region))
         except (schema.SchemaTooNew, StoreMismatch) as error:
             raise CannotStart(str(error)) from error
         finally:
@@ -92,7 +96,7 @@ def build(config: Config, listen_url: str) -> Deps:
         ),
         clock=SystemClock(),
         db=db,
-        stores=Stores(lambda region: _open_store(config, data, db, region)),
+        stores=Stores(lambda region: _store_in_use(config, data, db, region)),
         sealer=sealer,
         authenticator=Authenticator(db, sealer, stamped, region=config.registry.region),
         authorizer=Authorizer(stamped),
@@ -209,6 +213,15 @@ def _open_store(config: Config, data: Path, db: Database, region: Region) -> Dis
             "restore the two from one backup"
         )
     return store
+
+
+def _store_in_use(config: Config, data: Path, db: Database, region: Region) -> DiskStore:
+    """The store of a region that is first used by a request. What is wrong with it is for the operator's log."""
+    try:
+        return _open_store(config, data, db, region)
+    except StoreMismatch as error:
+        _log.error("%s", error)
+        raise StorageUnavailable from error
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------

@@ -81,6 +81,7 @@ class RunningServer:
     def start(self) -> None:
         """Return when it says that it is ready. Raises AssertionError with its output where it ends instead."""
         ready = threading.Event()
+        self.url = ""
         self._process = subprocess.Popen(
             self.command,
             cwd=ROOT,

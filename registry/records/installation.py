@@ -27,6 +27,11 @@ def store_of(tx: Tx, region: str) -> str | None:
     return tx.execute(sa.select(stores.c.store_id).where(stores.c.region == region)).scalar_one_or_none()
 
 
+def store_regions(tx: Tx) -> list[str]:
+    """The regions that have a blob store."""
+    return list(tx.execute(sa.select(stores.c.region).order_by(stores.c.region)).scalars())
+
+
 def adopt_store(tx: Tx, region: str, store_id: str) -> str:
     """Note the identity of a region's store, unless one is known; the identity that is known now."""
     known = store_of(tx, region)
