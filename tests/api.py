@@ -4,9 +4,13 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from tests.builders import Built, digest_of
+from tests.servers import KEY_ID, REGION, SECRET, Answer, RunningServer
 
 PART: Final = 10 * 1024 * 1024
 
@@ -64,3 +68,12 @@ def push_image(ecr: Any, repository: str, built: Built, tag: str | None = None) 
             upload_layer(ecr, repository, blob)
     put_image(ecr, repository, built, tag)
     return built.digest
+
+
+def signed(server: RunningServer, operation: str, body: bytes, **headers: str) -> Answer:
+    """An ECR call with these very bytes, signed by botocore: for what no client would send."""
+    target = {"X-Amz-Target": f"AmazonEC2ContainerRegistry_V20150921.{operation}", **headers}
+    request = AWSRequest("POST", f"{server.url}/", data=body, headers=target)
+    SigV4Auth(Credentials(KEY_ID, SECRET), "ecr", REGION).add_auth(request)
+    given = dict(request.headers.items())
+    return server.request("POST", "/", body, given, auth=given.pop("Authorization"))
