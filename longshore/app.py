@@ -12,6 +12,7 @@ import ipaddress
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
+from urllib.parse import unquote
 
 import structlog
 from aiohttp import web
@@ -23,8 +24,9 @@ from longshore import observe
 from longshore.config import Config
 from longshore.connections import Connection, new_request_id
 from longshore.replies import Replies
+from registry import downloads
 from registry.aws import door as aws
-from registry.context import PRINCIPAL, RECORD, Deps
+from registry.context import ACTION, ERROR, PRINCIPAL, RECORD, RESOURCE, Deps
 from registry.errors import LongshoreError
 from registry.names import Region
 from registry.v2 import login, routes
@@ -38,7 +40,6 @@ DOORS: Final = (
 )  # importing them has put their operations on the AWS door's table
 
 _log = structlog.get_logger("longshore.request")
-_audit = structlog.get_logger("longshore.audit")
 _QUIET: Final = ("health", "metrics")
 
 
@@ -64,7 +65,7 @@ class App:
             except LongshoreError as error:
                 answer = response(error)
             except Exception:
-                _log.exception("request failed", request_id=request_id, path=request.raw_path[:256])
+                _log.exception("request failed", request_id=request_id, path=_shown(request.raw_path)[:256])
                 if request.writer.output_size:
                     raise ConnectionResetError("the answer cannot be finished") from None
                 answer = response(RuntimeError())
@@ -128,25 +129,28 @@ class App:
         observe.REQUESTS.labels(door, _method(request.method), str(status)).inc()
         observe.SECONDS.labels(door).observe(seconds)
         on_record = request.get(RECORD, ())
-        for entry in on_record:
-            _audit.info("audit", decision=entry.decision, **entry.event)
         wanted = self.config.log.access
-        plain = request.method in ("GET", "HEAD") and (status < 400 or status == 404)
-        told = wanted == "errors" and (plain or status == 401 or (on_record and status < 500))
-        if wanted == "off" or door in _QUIET or told:
+        action = request.get(ACTION, "")
+        plain = status < 400 and _only_reads(action)
+        plain = plain or (request.method in ("GET", "HEAD") and (status < 400 or status == 404))
+        unwanted = wanted == "off" or (wanted == "errors" and (plain or status == 401))
+        if door in _QUIET or (unwanted and not on_record):
             return
         principal = request.get(PRINCIPAL)
         _log.info(
             "request",
             request_id=request_id,
             method=request.method[:16],
-            path=request.raw_path[:512],
-            operation=request.headers.get("X-Amz-Target", "")[:128] or None,
+            path=_shown(request.raw_path)[:512],
+            action=action or request.headers.get("X-Amz-Target", "")[:128] or None,
+            resource=request.get(RESOURCE),
             status=status,
+            error=request.get(ERROR),
             principal=principal.arn if principal is not None else None,
             source=request.remote,
             user_agent=request.headers.get("User-Agent", "")[:256],
             seconds=round(seconds, 4),
+            **({"audit": [entry.event for entry in on_record]} if on_record else {}),
         )
 
 
@@ -166,6 +170,18 @@ async def _nothing(_request: web.BaseRequest, _request_id: str) -> web.StreamRes
 
 def _method(method: str) -> str:
     return method if method in _METHODS else "other"
+
+
+def _only_reads(action: str) -> bool:
+    """Whether an AWS operation changes nothing; one that hands out a login counts as a change."""
+    name = action.partition(":")[2]
+    return name.startswith(("BatchCheck", "BatchGet", "Describe", "Get", "List")) and name != "GetAuthorizationToken"
+
+
+def _shown(raw_path: str) -> str:
+    """A path for the log: without its query, where that is a credential."""
+    path, _, query = raw_path.partition("?")
+    return f"{path}?(hidden)" if downloads.PARAMETER in unquote(query) else raw_path
 
 
 def _is_in(address: str | None, networks: tuple[str, ...]) -> bool:

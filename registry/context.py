@@ -25,9 +25,12 @@ from registry.records.audit_log import Entry
 from registry.records.engine import Rows
 from registry.storage.base import Stores
 
-# Where a door leaves word of who asked, and of what goes on record, for the log lines of the request.
+# Where a door leaves word for the log line of the request: who asked, what for, and what of it goes on record.
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
 RECORD: Final = web.RequestKey("record", list[Entry])
+ACTION: Final = web.RequestKey("action", str)
+RESOURCE: Final = web.RequestKey("resource", str)
+ERROR: Final = web.RequestKey("error", str)
 
 
 class Clock(Protocol):

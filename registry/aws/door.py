@@ -31,7 +31,7 @@ from registry.aws import query, serialize, spec, validate
 from registry.aws.bodies import SMALL, Body, body_of
 from registry.aws.errors import RETRY_SECONDS, Refusal, face
 from registry.aws.validate import Params as Params
-from registry.context import PRINCIPAL, RECORD, Context, Deps
+from registry.context import ACTION, ERROR, PRINCIPAL, RECORD, RESOURCE, Context, Deps
 from registry.errors import NotAuthenticated
 from registry.names import AccountId, BadName, Region, RegistryRef
 
@@ -178,6 +178,7 @@ class _Exchange:
                 entry = self._entry()
             if self.service is None or self.operation is None:
                 raise self._unknown()
+            self.request[ACTION] = f"{self.service.name}:{self.operation.name}"
             if claim.service != self.service.signing_name:
                 raise _scope(f"Credential should be scoped to correct service: '{self.service.signing_name}'.")
             assert principal.account is not None  # a signature is always somebody's
@@ -202,6 +203,7 @@ class _Exchange:
     def failed(self, error: Exception) -> web.Response:
         """The answer that tells of an error; what nobody foresaw goes to the log."""
         told = face(error, self.service if self.service is not None else self._query_stand_in(), self.operation)
+        self.request[ERROR] = told.code
         if told.status == 500:
             _log.error("request %s failed", self.request_id, exc_info=error)
         if self.is_query:
@@ -221,6 +223,7 @@ class _Exchange:
         context = dataclasses.replace(context, parameters=req)
         resource = "*" if isinstance(entry.on, _NoPermission) else await _found(entry.on(context, req))
         if not isinstance(entry.on, _NoPermission):
+            self.request[RESOURCE] = resource
             await context.authorize(entry.action, resource, {**tag_keys(req), **entry.keys(req)})
         result = await entry.handler(context.doing(entry.action, resource), req)
         if self.is_query:

@@ -14,10 +14,10 @@ from aiohttp import web
 from policies.access import Decision
 from registry import downloads
 from registry.auth.principals import ANONYMOUS, Principal
-from registry.context import PRINCIPAL, RECORD, Context, Deps
+from registry.context import ACTION, PRINCIPAL, RECORD, RESOURCE, Context, Deps
 from registry.errors import AccessDenied, LongshoreError, NotAuthenticated
 from registry.intake import BodyCut
-from registry.names import BadName, Digest, RepositoryName, is_digest
+from registry.names import BadName, Digest, RepositoryName, is_digest, repository_arn
 from registry.v2 import blobs, evidence, listings, login, manifests, uploads
 from registry.v2.calls import Call, Handler
 from registry.v2.errors import OciError, response
@@ -117,6 +117,8 @@ async def handle(deps: Deps, request: web.BaseRequest, request_id: str) -> web.S
         scope = _scope(name, request.method)
         if downloads.PARAMETER in request.query and kind == "blob" and request.method == "GET":
             return await _answer_granted(deps, request, request_id, name, reference)
+        if route.actions:
+            request[ACTION] = route.actions[0]
         before = await evidence.beforehand(deps) if kind == "manifest" and request.method in ("GET", "HEAD") else None
         principal = await _principal(deps, request)
         call = _call(deps, request, request_id, principal, kind, name, reference)
@@ -175,6 +177,7 @@ def _call(
         parameters=_parameters(kind, name, reference),
     )
     request[RECORD] = context.record
+    request[RESOURCE] = repository_arn(context.registry, name or "*")
     return Call(context=context, request=request, name=name, reference=reference)
 
 
