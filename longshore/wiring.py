@@ -27,7 +27,7 @@ from registry.auth.sealing import PURPOSES, BadSeal, Sealer
 from registry.auth.stamped import Stamped
 from registry.context import Deps, SystemClock
 from registry.entities import AccessKey
-from registry.errors import StorageUnavailable
+from registry.errors import DatabaseUnavailable, StorageUnavailable
 from registry.hosts import Hosts
 from registry.intake import RunningHashes
 from registry.names import AccountId, Region, RegistryRef
@@ -73,6 +73,9 @@ def prepare(config: Config, environment: Mapping[str, str], listen_url: str) -> 
                 _open_store(config, data, db, Region(region))
         except (schema.SchemaTooNew, StoreMismatch) as error:
             raise CannotStart(str(error)) from error
+        except DatabaseUnavailable as error:
+            reason = getattr(error.__cause__, "orig", None) or error.message
+            raise CannotStart(f"cannot use the database {data / DATABASE}: {reason}") from error
         finally:
             db.close()
         if key.file is not None:
