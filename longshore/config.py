@@ -211,14 +211,17 @@ def _warnings(env: Mapping[str, str]) -> Iterator[str]:
     known = {env_name(setting): setting for setting in SETTINGS}
     known |= {f"{env_name(setting)}_FILE": setting for setting in SECRETS}
     mistaken = {name.replace("__", "_"): name for name in known}
+    # Without what they all have in common, which makes any two look alike.
+    bare = {name.removeprefix(_PREFIX): name for name in known}
     for name in sorted(env):
         if not name.startswith(_PREFIX) or name in known:
             continue
         if name in mistaken:
             yield f"{name} is not a setting; did you mean {mistaken[name]}? (environment)"
         elif "__" in name:
-            close = difflib.get_close_matches(name, known, 1)
-            yield f"{_one_line(name)} is not a setting{f'; did you mean {close[0]}?' if close else ''} (environment)"
+            close = difflib.get_close_matches(name.removeprefix(_PREFIX), bare, 1)
+            meant = f"; did you mean {bare[close[0]]}?" if close else ""
+            yield f"{_one_line(name)} is not a setting{meant} (environment)"
 
 
 def _nearest(setting: str) -> str:
