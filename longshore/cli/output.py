@@ -38,7 +38,8 @@ def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]], *, empty: s
     console = Console(highlight=False)
     if not console.is_terminal:
         # Into a pipe or a file every row is one line, however long: rich would fold it at 80 characters.
-        console = Console(highlight=False, width=max(sum(map(len, row)) for row in [titles, *rows]) + 3 * len(titles))
+        widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+        console = Console(highlight=False, width=sum(widths) + 2 * len(widths))
     console.print(table)
 
 
