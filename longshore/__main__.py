@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "config": _Entry("longshore.cli.config:config", "Show and check the configuration."),
     "admin": _Entry("longshore.cli.admin:admin", "Manage accounts, and the policies that bound them."),
     "audit": _Entry("longshore.cli.audit:audit", "Show changes and refusals, newest first."),
+    "api": _Entry("longshore.cli.api:api", "List AWS's operations, and which of them are implemented."),
     "check": _Entry("longshore.cli.check:check", "Hold rows and bytes against each other."),
     "backup": _Entry("longshore.cli.backup:backup", "Copy the data directory beside a running server."),
     "restore": _Entry("longshore.cli.backup:restore", "Put a backup back."),

@@ -7,8 +7,10 @@ from registry.aws.door import OPERATIONS, Operations
 _HEAD = """\
 # AWS API coverage
 
-Written from the service models and the operation table; a test keeps it true. An operation that is not implemented
-answers `UnsupportedOperationException` and changes nothing.
+Which operations of AWS's services a client may call. One that is not implemented answers
+`UnsupportedOperationException` and changes nothing.
+
+This page is written by `longshore api --output markdown`.
 """
 
 
