@@ -9,6 +9,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +20,11 @@ from bench import dockerd
 
 def _found(program: str) -> Callable[[], bool]:
     return lambda: shutil.which(program) is not None
+
+
+def _installed(program: str) -> Callable[[], bool]:
+    """Beside this Python, where the locked requirements put it."""
+    return (Path(sys.executable).parent / program).exists
 
 
 def _named(variable: str) -> Callable[[], bool]:
@@ -43,7 +49,7 @@ def terraform_plugins() -> Path | None:
 
 # name -> whether this machine has it
 PARTS: Final[Mapping[str, Callable[[], bool]]] = {
-    "awscli": _found("aws"),
+    "awscli": _installed("aws"),
     "boto3": lambda: True,
     "dockerd": dockerd.is_available,
     "containerd": lambda: dockerd.is_available() and _found("ctr")(),
