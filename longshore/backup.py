@@ -30,8 +30,8 @@ from registry.errors import DatabaseDamaged
 from registry.findings import ImageName
 from registry.model import Blob, Upload
 from registry.names import Digest, Region
-from registry.records import audit, copies, schema
 from registry.records import blobs as blob_rows
+from registry.records import checks, copies, schema
 from registry.records.engine import Database, Tx
 from registry.storage.base import BlobStore, Stores
 from registry.storage.disk import DiskStore, sync_directory
@@ -80,7 +80,7 @@ def make(config: Config, destination: Path, *, verify: bool, watch: Watch) -> Ma
     _check_places(destination, data)
     with wiring.opened(config) as (db, stores):
         db.read_here(schema.require)
-        known = db.read_here(audit.store_ids)
+        known = db.read_here(checks.store_ids)
         _check_same(target, known)
         for region in known:
             stores.of(region)
@@ -170,11 +170,11 @@ class _Work:
         copy = state / wiring.DATABASE
         await asyncio.to_thread(copies.take, self._data / wiring.DATABASE, copy)
         with copies.opened(copy) as tx:
-            troubles = await asyncio.to_thread(audit.trouble_of_file, tx)
+            troubles = await asyncio.to_thread(checks.trouble_of_file, tx)
             if troubles:
                 raise DatabaseDamaged(troubles[0])
-            self._total = audit.totals(tx)["bytes"]
-            for region, store_id in audit.store_ids(tx).items():
+            self._total = checks.totals(tx)["bytes"]
+            for region, store_id in checks.store_ids(tx).items():
                 copied = self._target.store(region, store_id, make=True)
                 pair = _Pair(source=self._stores.of(region), copy=copied)
                 self._pairs[store_id] = self._by_region[region] = pair
@@ -183,7 +183,7 @@ class _Work:
                 last = page[-1].id
                 await asyncio.gather(*(self._blob(tx, blob, final=final) for blob in page))
             after = ""
-            while found := audit.open_uploads(tx, after=after, limit=_PAGE):
+            while found := checks.open_uploads(tx, after=after, limit=_PAGE):
                 after = found[-1][0].id
                 await asyncio.gather(*(self._upload(tx, upload, region) for upload, region in found if upload.size))
 
@@ -203,7 +203,7 @@ class _Work:
             blob_rows.set_damaged(tx, blob)
             self._lost_count += 1
             if len(self._lost) < MOST:
-                images, count = audit.images_with_blob(tx, blob.id, _SHOWN_IMAGES)
+                images, count = checks.images_with_blob(tx, blob.id, _SHOWN_IMAGES)
                 self._lost.append(Lost(digest=blob.digest, why=why, images=tuple(images), image_count=count))
 
     async def _copy_blob(self, blob: Blob) -> str | None:
@@ -270,7 +270,7 @@ class _Work:
                 state=state_id,
                 created_at=now,
                 schema=schema.version(tx) or "",
-                stores={str(region): store_id for region, store_id in audit.store_ids(tx).items()},
+                stores={str(region): store_id for region, store_id in checks.store_ids(tx).items()},
                 files=files,
                 blobs=self._blobs,
                 bytes=self._total,
@@ -311,7 +311,7 @@ def _new_directory(path: Path) -> Path:
 
 
 async def _delete_unnamed(tx: Tx, store: DiskStore, keys: list[str]) -> int:
-    unnamed = set(keys) - audit.named_keys(tx, store.store_id, keys)
+    unnamed = set(keys) - checks.named_keys(tx, store.store_id, keys)
     for key in unnamed:
         await store.delete(key)
     return len(unnamed)

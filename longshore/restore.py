@@ -21,8 +21,8 @@ from longshore.archive import Archive, BackupTrouble, Description
 from longshore.config import Config
 from registry.model import Blob, Upload
 from registry.names import Region
-from registry.records import audit, schema
 from registry.records import blobs as blob_rows
+from registry.records import checks, schema
 from registry.records.engine import Database, Tx
 from registry.storage.disk import DiskStore, sync_directory
 
@@ -122,7 +122,7 @@ class _Work:
         db = Database(self._data / wiring.DATABASE)
         try:
             await asyncio.to_thread(db.write_here, schema.upgrade)
-            for region, store_id in db.read_here(audit.store_ids).items():
+            for region, store_id in db.read_here(checks.store_ids).items():
                 copied = self._origin.store(region, store_id, make=False)
                 own = DiskStore(self._data / "blobs" / region, region, store_id=store_id)
                 self._stores[store_id] = self._by_region[region] = (copied, own)
@@ -198,7 +198,7 @@ class _Work:
 
     async def _all_uploads(self, db: Database) -> None:
         last = ""
-        while page := db.read_here(functools.partial(audit.open_uploads, after=last, limit=_PAGE)):
+        while page := db.read_here(functools.partial(checks.open_uploads, after=last, limit=_PAGE)):
             last = page[-1][0].id
             lost = await asyncio.gather(*(self._upload(upload, region) for upload, region in page if upload.size))
 

@@ -23,8 +23,8 @@ from registry.errors import DatabaseDamaged, ManifestInvalid, StorageUnavailable
 from registry.findings import KINDS, Finding, ImageName, Kind, Report
 from registry.model import Blob, Upload
 from registry.names import ALGORITHMS, Digest, Region
-from registry.records import audit, schema
 from registry.records import blobs as blob_rows
+from registry.records import checks, schema
 from registry.records.engine import Database, Tx
 from registry.storage.base import BlobStore, StoreMismatch, Stores
 
@@ -59,12 +59,12 @@ async def check(
     `accept_sparse`: manifests may reference what is not there, so that is no trouble. Raises SchemaTooNew and
     SchemaTooOld; StorageUnavailable and DatabaseUnavailable where looking is not possible at all.
     """
-    audited = _Audit(db, stores, now=now, deep=deep, accept_sparse=accept_sparse, watch=watch)
-    await audited.run()
-    return audited.report()
+    work = _Check(db, stores, now=now, deep=deep, accept_sparse=accept_sparse, watch=watch)
+    await work.run()
+    return work.report()
 
 
-class _Audit:
+class _Check:
     """One check, as far as it has come."""
 
     def __init__(
@@ -95,7 +95,7 @@ class _Audit:
         tally = self._tally
         return Report(
             deep=self._deep,
-            findings=tuple(sorted(self._findings, key=lambda one: KINDS.index(one.kind))),
+            findings=tuple(sorted(self._findings, key=lambda one: (KINDS.index(one.kind), one.subject))),
             counts={kind: self._counts[kind] for kind in KINDS if self._counts[kind]},
             blobs=tally["blobs"],
             blob_bytes=tally["blob_bytes"],
@@ -144,7 +144,7 @@ class _Audit:
         """Whether the rows can be trusted at all."""
         self._watch("database", 0, 0)
         try:
-            troubles = await self._look(audit.trouble_of_file)
+            troubles = await self._look(checks.trouble_of_file)
         except DatabaseDamaged as error:
             troubles = [error.why]
         for trouble in troubles:
@@ -152,21 +152,21 @@ class _Audit:
         if troubles:
             return False
         await self._look(schema.require)
-        for (table, parent), count in (await self._look(audit.broken_foreign_keys)).items():
+        for (table, parent), count in (await self._look(checks.broken_foreign_keys)).items():
             if (table, parent) not in _ASKED_OTHERWISE:
                 message = f"{count} rows of {table} belong to a row of {parent} that is not there"
                 await self._report("foreign-key", table, message, count=count)
-        self._totals = await self._look(audit.totals)
+        self._totals = await self._look(checks.totals)
         return True
 
     async def _open_stores(self) -> None:
-        for region, store_id in (await self._look(audit.store_ids)).items():
+        for region, store_id in (await self._look(checks.store_ids)).items():
             try:
                 store = self._of_region[region] = self._stores.of(region)
                 self._opened[store_id] = (region, store)
             except StoreMismatch as error:
                 await self._report("store", store_id, str(error), region=region)
-        lost = await self._look(audit.blobs_of_unknown_stores)
+        lost = await self._look(checks.blobs_of_unknown_stores)
         if lost:
             await self._report("store", "unknown", f"{lost} blobs lie in a store that belongs to no region")
 
@@ -187,7 +187,7 @@ class _Audit:
                 key, seen = seen.key, await self._look(functools.partial(blob_rows.by_id, blob_id=blob.id))
                 if seen is not None and seen.key == key:
                     kind, why = trouble
-                    affected = functools.partial(audit.images_with_blob, blob_id=blob.id, limit=_SHOWN_IMAGES)
+                    affected = functools.partial(checks.images_with_blob, blob_id=blob.id, limit=_SHOWN_IMAGES)
                     await self._report(kind, blob.digest, f"{why} (key {key})", region=region, images=affected)
                     break
         self._tally["blobs"] += 1
@@ -225,7 +225,7 @@ class _Audit:
 
     async def _uploads(self) -> None:
         last = ""
-        while page := await self._look(functools.partial(audit.open_uploads, after=last, limit=_PAGE)):
+        while page := await self._look(functools.partial(checks.open_uploads, after=last, limit=_PAGE)):
             last = page[-1][0].id
             stored = [(upload, region) for upload, region in page if region in self._of_region]
             await asyncio.gather(*(self._one_upload(upload, region) for upload, region in stored))
@@ -279,7 +279,7 @@ class _Audit:
     async def _litter(self, store: BlobStore, keys: Sequence[str]) -> list[str]:
         self._tally["keys"] += len(keys)
         self._watch("keys", self._tally["keys"], 0)
-        named = await self._look(functools.partial(audit.named_keys, store_id=store.store_id, keys=keys))
+        named = await self._look(functools.partial(checks.named_keys, store_id=store.store_id, keys=keys))
         found = []
         for key in (key for key in keys if key not in named):
             stored = await store.stat(key)
@@ -308,20 +308,20 @@ class _Audit:
 
     async def _relations(self) -> None:
         """Links, references and tags: each by one question, in one snapshot."""
-        links = await self._look(functools.partial(audit.wrong_links, limit=MOST))
+        links = await self._look(functools.partial(checks.wrong_links, limit=MOST))
         for row in links.rows:
             needing = functools.partial(
-                audit.images_with_digest, repository_id=row.repository_id, digest=row.digest, limit=_SHOWN_IMAGES
+                checks.images_with_digest, repository_id=row.repository_id, digest=row.digest, limit=_SHOWN_IMAGES
             )
             await self._report("link", row.digest, f"repository {row.name} does not lead to this blob", images=needing)
         self._counts["link"] += links.count - len(links.rows)
-        tags = await self._look(functools.partial(audit.wrong_tags, limit=MOST))
+        tags = await self._look(functools.partial(checks.wrong_tags, limit=MOST))
         for row in tags.rows:
             await self._report("tag", f"{row.repository}:{row.tag}", "the tag names nothing", region=Region(row.region))
         self._counts["tag"] += tags.count - len(tags.rows)
         if self._accept_sparse:
             return
-        references = await self._look(functools.partial(audit.missing_references, limit=MOST))
+        references = await self._look(functools.partial(checks.missing_references, limit=MOST))
         for row in references.rows:
             what = "a blob" if row.kind == "blob" else "an image"
             message = f"{what} that an image needs is not in its repository"
@@ -331,13 +331,13 @@ class _Audit:
 
 def _above(manifest_id: int) -> Callable[[Tx], tuple[list[ImageName], int]]:
     """The image of a manifest, and the indexes that list it."""
-    return functools.partial(audit.images_with_manifest, manifest_id=manifest_id, limit=_SHOWN_IMAGES)
+    return functools.partial(checks.images_with_manifest, manifest_id=manifest_id, limit=_SHOWN_IMAGES)
 
 
 def _wrong_manifests(tx: Tx, *, after: int) -> tuple[int, int, list[tuple[int, str, Kind, str]]]:
     """Of a page of manifests: how many there are, the last one's id, and those that are not what they should be."""
     seen, last, wrong = 0, after, []
-    for row in audit.manifest_page(tx, after=after, limit=_BODIES):
+    for row in checks.manifest_page(tx, after=after, limit=_BODIES):
         seen, last = seen + 1, row.id
         trouble = _manifest_trouble(row)
         if trouble is not None:
@@ -345,7 +345,7 @@ def _wrong_manifests(tx: Tx, *, after: int) -> tuple[int, int, list[tuple[int, s
     return seen, last, wrong
 
 
-def _manifest_trouble(row: audit.ManifestRow) -> tuple[Kind, str] | None:
+def _manifest_trouble(row: checks.ManifestRow) -> tuple[Kind, str] | None:
     algorithm = row.digest.partition(":")[0]
     if algorithm not in ALGORITHMS or Digest.of(row.body, algorithm) != row.digest:
         return "manifest-digest", f"the stored manifest ({len(row.body)} bytes) has another digest"

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 @with_progress
 @with_output("table", "json")
 def backup(destination: Path, data: Path | None, file: Path | None, verify: bool, progress: bool, output: str) -> int:
-    """Copy the data directory to DEST, beside a running server.
+    """Copy the data directory beside a running server.
 
-    The backup holds every image that was acknowledged before it began. Again into the same DEST, only what is new is
-    copied, and until that is done the backup of before can be used. DEST holds the keys of the installation: guard it
-    like the data directory. The exit code is 1 when something could not be copied.
+    The backup in DEST holds every image that was acknowledged before it began. Again into the same DEST, only what is
+    new is copied, and until that is done the backup of before can be used. DEST holds the keys of the installation:
+    guard it like the data directory. The exit code is 1 when something could not be copied.
     """
     loaded = configuration.load(data=data, file=file, env=os.environ, flags={})
     from longshore import backup as room
@@ -52,10 +52,11 @@ def backup(destination: Path, data: Path | None, file: Path | None, verify: bool
 @with_progress
 @with_output("table", "json")
 def restore(source: Path, data: Path | None, file: Path | None, partial: bool, progress: bool, output: str) -> int:
-    """Put the backup SOURCE back, into a data directory that is empty or not there yet.
+    """Put a backup back.
 
-    Every byte is checked on its way, and at the end all of it as `longshore check` does, with its exit code. No server
-    may run on the directory meanwhile; none starts there before the end.
+    It goes from SOURCE into a data directory that is empty or not there yet. Every byte is checked on its way, and at
+    the end all of it as `longshore check` does, with its exit code. No server may use the directory meanwhile; one that
+    is started too soon refuses.
     """
     loaded = configuration.load(data=data, file=file, env=os.environ, flags={})
     from longshore import restore as room

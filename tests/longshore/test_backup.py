@@ -10,7 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import alembic.config
 import pytest
+import sqlalchemy as sa
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
 
 from longshore import archive, backup, restore, wiring
 from longshore.archive import BackupTrouble
@@ -21,8 +25,9 @@ from longshore.wiring import CannotStart
 from registry import images, layers, uploads
 from registry.errors import DatabaseDamaged
 from registry.names import Digest
-from registry.records import copies
+from registry.records import copies, schema
 from registry.records import repositories as repository_rows
+from registry.storage.disk import DiskStore
 from tests import builders, places
 from tests.places import APP, INDEX, LAYER, ONE, PART, REGION, REGISTRY, TOP, TWO, Place, flip, rooms
 
@@ -197,6 +202,47 @@ def test_nobody_else_can_read_what_is_written(place: Place, dest: Path, umask: i
     assert open_to_others == []
     secret = [state_of(dest) / name for name in ("longshore.db", "master.key", "root-key.json", "tls/ca.key")]
     assert {stat.S_IMODE(path.stat().st_mode) for path in secret} == {0o600}
+
+
+def test_a_backup_of_an_older_program_is_brought_up_to_date(
+    tmp_path: Path, dest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = Place(tmp_path / "old")
+    old.store.parent.mkdir(parents=True)
+    store = DiskStore(old.store, REGION)
+    make_first_schema(old.data / wiring.DATABASE)
+    old.sql("INSERT INTO stores VALUES (?, ?)", REGION, store.store_id)
+    old.sql(
+        "INSERT INTO blobs (store_id, digest, size, key, damaged, created_at) VALUES (?, ?, ?, ?, 0, 0)",
+        *(store.store_id, TOP_DIGEST, len(TOP), "ab" + "0" * 30),
+    )
+    store.path("ab" + "0" * 30).write_bytes(TOP)
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "require", lambda tx: None)  # as the program of then would not have minded
+        back_up(old, dest)
+    back = restored(dest)
+
+    assert back.sql("SELECT version_num FROM alembic_version") == [(schema.HEAD,)]
+    report = back.check(deep=True)
+    assert (report.findings, report.blobs) == ((), 1)
+
+
+def make_first_schema(path: Path) -> None:
+    """A database as the very first program made it."""
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(Path(schema.__file__).with_name("migrations")))
+    config.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(config)
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with (
+        engine.begin() as tx,
+        EnvironmentContext(
+            config, scripts, fn=lambda revision, _context: scripts._upgrade_revs("0001", revision)
+        ) as environment,
+    ):
+        environment.configure(connection=tx)
+        environment.run_migrations()
+    engine.dispose()
 
 
 # --- again ------------------------------------------------------------------------------------------------------------
