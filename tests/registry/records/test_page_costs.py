@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from registry.model import Blob, Image, Repository, Upload
 from registry.names import AccountId, Digest, Region, RegistryRef, RepositoryName, Tag
 from registry.records import blobs, images, repositories, schema
 from registry.records.engine import Database, Tx
@@ -15,7 +16,8 @@ from registry.records.engine import Database, Tx
 REGISTRY = RegistryRef(AccountId("000000000000"), Region("us-east-1"))
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 SUBJECT = Digest.of(b"subject")
-SMALL, LARGE = 300, 6_000
+COMMON = "application/vnd.example.common"
+SMALL, LARGE = 300, 3_000
 PAGE = 100
 
 # name -> the read, in repository 1
@@ -26,7 +28,7 @@ READS: dict[str, Callable[[Tx], Any]] = {
     "end-12-referrers-behind": lambda tx: images.referrers(tx, 1, SUBJECT, after="sha256:0", limit=PAGE),
     "end-12-referrers-of-none": lambda tx: images.referrers(tx, 1, Digest.of(b"none"), after="", limit=PAGE),
     "end-12-referrers-of-a-type": lambda tx: images.referrers(
-        tx, 1, SUBJECT, after="", limit=PAGE, artifact_types=["application/vnd.example.common"]
+        tx, 1, SUBJECT, after="", limit=PAGE, artifact_types=[COMMON]
     ),
     "catalog": lambda tx: repositories.page(tx, REGISTRY, after="", limit=PAGE),
     "catalog-behind": lambda tx: repositories.page(tx, REGISTRY, after="r000100", limit=PAGE),
@@ -51,32 +53,62 @@ def digest_at(number: int) -> Digest:
 
 
 def fill(tx: Tx, count: int) -> None:
-    """So many repositories, and in the first of them so many images, tags, referrers, blobs and uploads."""
-    at = int(NOW.timestamp() * 1e6)
-    many = range(count)
-    _insert(
-        tx,
-        "repositories",
-        [(n + 1, *REGISTRY, f"r{n:06}", at, "MUTABLE", "[]", 0, "AES256", None, None, "{}") for n in many],
-    )
-    kind = ("image", "application/vnd.example.common", None)
-    _insert(
-        tx,
-        "manifests",
-        [(n + 1, 1, digest_at(n), "a/b", *kind, SUBJECT if n % 2 else None, "{}", 2, 2, at, b"{}") for n in many],
-    )
-    _insert(tx, "tags", [(1, f"t{n:06}", n + 1, at) for n in many])
-    _insert(tx, "manifest_references", [(n + 1, digest_at(n + 1), "child", 1) for n in many])
-    _insert(tx, "manifest_references", [(n + 1, digest_at(9), "child", 1) for n in many if n != 8])
-    _insert(tx, "blobs", [(n + 1, "store", digest_at(n), 2, f"k{n}", None, 0, at) for n in many])
-    _insert(tx, "links", [(1, digest_at(n), n + 1, at) for n in many])
-    _insert(tx, "links", [(n + 1, digest_at(8), 9, at) for n in many if n])
-    _insert(tx, "uploads", [(f"u{n:06}", 1, "finished", f"k{n}", 2, "sha256", None, 1, 0, 2, "{}", at) for n in many])
+    """So many repositories, and in the first of them so many images, tags, referrers, blobs and uploads.
+
+    One blob is in every repository, and one image is a child of every index.
+    """
+    ids = [repositories.insert(tx, repository_at(number)).id for number in range(count)]
+    common = blob_at(tx, 8)
+    for number, repository_id in enumerate(ids):
+        blobs.link(tx, repository_id, common, NOW)
+        blobs.link(tx, 1, blob_at(tx, number), NOW)
+        image = images.insert(tx, image_at(number), b"{}", [], {digest_at(number + 1), digest_at(9)})
+        images.put_tag(tx, image, Tag(f"t{number:06}"), NOW)
+        blobs.insert_upload(tx, upload_at(number), status="finished")
 
 
-def _insert(tx: Tx, table: str, rows: list[tuple[Any, ...]]) -> None:
-    marks = ", ".join("?" * len(rows[0]))
-    tx.exec_driver_sql(f"INSERT INTO {table} VALUES ({marks})", rows)
+def repository_at(number: int) -> Repository:
+    return Repository(id=0, registry=REGISTRY, name=RepositoryName(f"r{number:06}"), created_at=NOW)
+
+
+def blob_at(tx: Tx, number: int) -> Blob:
+    blob, _ = blobs.put(
+        tx, store_id="store", digest=digest_at(number), size=2, key=f"k{number}", identity=None, replaces=None, now=NOW
+    )
+    return blob
+
+
+def image_at(number: int) -> Image:
+    return Image(
+        id=0,
+        repository_id=1,
+        digest=digest_at(number),
+        media_type="application/vnd.example",
+        kind="image",
+        artifact_type=COMMON,
+        config_media_type=None,
+        subject=SUBJECT if number % 2 else None,
+        annotations={},
+        body_size=2,
+        image_size=2,
+        pushed_at=NOW,
+    )
+
+
+def upload_at(number: int) -> Upload:
+    return Upload(
+        id=f"u{number:06}",
+        repository_id=1,
+        key=f"k{number}",
+        size=2,
+        digest=None,
+        algorithm="sha256",
+        parts=1,
+        small_part=False,
+        last_part=2,
+        state={},
+        updated_at=NOW,
+    )
 
 
 @pytest.fixture(scope="module")

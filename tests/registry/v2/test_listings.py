@@ -182,10 +182,11 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
             "INSERT INTO tags SELECT repository_id, ?, id, pushed_at FROM manifests WHERE id = ?",
             [(f"t{number:06}", manifest) for number in range(1200)],
         )
+        columns = [row[1] for row in db.execute("PRAGMA table_info(repositories)") if row[1] not in ("id", "name")]
         db.executemany(
-            "INSERT INTO repositories SELECT id + ?, account, region, ?, created_at, mutability, mutability_filters, "
-            "scan_on_push, encryption, kms_key, policy, resource_tags FROM repositories WHERE id = ?",
-            [(number + 1, f"many/r{number:06}", repository) for number in range(1200)],
+            f"INSERT INTO repositories (name, {', '.join(columns)}) SELECT ?, {', '.join(columns)} FROM repositories "
+            "WHERE id = ?",
+            [(f"many/r{number:06}", repository) for number in range(1200)],
         )
     yield server
     server.stop()

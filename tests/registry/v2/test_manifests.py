@@ -444,7 +444,7 @@ def test_a_manifest_over_the_limit_SHOULD_be_413(shared_server: RunningServer, p
 
     answer = put(shared_server, prepared, "v1", iter([body]) if chunked else body)  # type: ignore[arg-type]
 
-    assert (answer.status, answer.code) == (413, "SIZE_INVALID")
+    assert (answer.status, answer.code) == (413, "DENIED")
     assert get(shared_server, prepared, "v1").status == 404
 
 
