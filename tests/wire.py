@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import socket
 from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.servers import Answer, RunningServer
@@ -19,11 +20,30 @@ class Broken(Exception):
         self.answer = answer
 
 
+class _Reader:
+    """What HTTPResponse takes for its socket: a reader of its own would read into the next answer, and lose it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._file = connection.makefile("rb")
+
+    def makefile(self, _mode: str) -> "_Reader":
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def close(self) -> None:
+        """HTTPResponse closes what it read from; the connection goes on."""
+
+    def shut(self) -> None:
+        self._file.close()
+
+
 class Wire:
     """One connection."""
 
     def __init__(self, connection: socket.socket) -> None:
-        self._socket = connection
+        self._socket, self._reader = connection, _Reader(connection)
 
     def send(self, data: bytes) -> int:
         """How many of the bytes the server took before it hung up: all of them, mostly."""
@@ -35,7 +55,7 @@ class Wire:
 
     def receive(self, method: str = "GET") -> Answer:
         """The next answer. Raises Broken."""
-        response = http.client.HTTPResponse(self._socket, method=method)
+        response = http.client.HTTPResponse(self._reader, method=method)  # type: ignore[arg-type]
         try:
             response.begin()
         except (http.client.HTTPException, ConnectionError, ValueError):
@@ -56,9 +76,12 @@ class Wire:
     def is_closed(self) -> bool:
         """Whether the server says nothing more and hangs up."""
         try:
-            return self._socket.recv(1) == b""
+            return self._reader.read(1) == b""
         except ConnectionError:
             return True
+
+    def close(self) -> None:
+        self._reader.shut()
 
 
 def dial(server: RunningServer, *, source: str = "") -> socket.socket:
@@ -70,8 +93,8 @@ def dial(server: RunningServer, *, source: str = "") -> socket.socket:
 
 @contextlib.contextmanager
 def connect(server: RunningServer, *, source: str = "") -> Iterator[Wire]:
-    with dial(server, source=source) as connection:
-        yield Wire(connection)
+    with dial(server, source=source) as connection, contextlib.closing(Wire(connection)) as wire:
+        yield wire
 
 
 def head(method: str, target: str | bytes, headers: Mapping[str, str] | None = None) -> bytes:
