@@ -115,9 +115,8 @@ class Decision:
     clause: str = ""
     matched: tuple[Matched, ...] = ()
     missing: tuple[Layer, ...] = ()  # where an Allow would be needed that is not there
-    asked_keys: tuple[
-        str, ...
-    ] = ()  # condition keys, case folded, that were looked at: all that the decision depends on
+    # Condition keys, case folded, that were looked at: beside caller, action and resource all that it depends on.
+    asked_keys: tuple[str, ...] = ()
     absent_keys: tuple[str, ...] = ()  # those of them that the request lacks
     error: str = ""  # why nothing could be decided, for the log
 

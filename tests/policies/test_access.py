@@ -346,6 +346,7 @@ def test_the_tables_hold_many_distinct_cases_of_both_outcomes_each_with_its_page
         ({"scps": (deny(),)}, "with an explicit deny in a service control policy"),
         ({"resource": refuse("*")}, "with an explicit deny in a resource-based policy"),
         ({"resource": refuse("*"), "trust": True}, "with an explicit deny in the role trust policy"),
+        ({"identity": deny(), "trust": True}, "with an explicit deny in an identity-based policy"),
         ({"identity": allow()}, ""),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -404,13 +405,20 @@ def test_the_deciding_statements_are_named_with_their_policy_and_place() -> None
 
 
 def test_a_denial_names_the_denying_statements_and_keeps_the_allowing_ones() -> None:
-    found = ask(identity=[allow(Sid="yes"), deny(Sid="no")], resource=grant(HERE, Sid="account"))
+    found = ask(
+        identity=[allow(Sid="yes"), deny(Sid="no")],
+        resource=grant(HERE, Sid="account"),
+        boundary=allow(),
+        session=allow(),
+    )
 
     assert [each.sid for each in found.deciding] == ["no"]
-    assert [(each.sid, each.way) for each in found.matched] == [
-        ("account", "account"),
-        ("yes", "direct"),
-        ("no", "direct"),
+    assert [(each.layer, each.level, each.sid, each.position, each.way) for each in found.matched] == [
+        ("resource", 0, "account", 0, "account"),
+        ("identity", 0, "yes", 0, "direct"),
+        ("identity", 0, "no", 1, "direct"),
+        ("boundary", 0, "", 0, "direct"),
+        ("session", 0, "", 0, "direct"),
     ]
 
 
@@ -431,6 +439,7 @@ def test_the_keys_that_a_request_lacks_are_named() -> None:
     found = ask(identity=[allow(Condition=conditions), allow(Action=PUSH, **WHEN_ROLE), allow(Resource=here)])
 
     assert found.absent_keys == ("aws:principaltag/team", "aws:requesttag/team", "aws:securetransport")
+    assert found.asked_keys == tuple(sorted({*found.absent_keys, "aws:tokenissuetime", "aws:username"}))
     assert not found.allowed
 
 
@@ -507,10 +516,14 @@ def test_a_source_is_kept_by_form_name_and_text() -> None:
     assert stored("resource", "a", resource).policy is not None
 
 
-def test_a_stored_identity_policy_is_not_measured_again() -> None:
-    text = json.dumps({"Statement": allow(Action=[f"ecr:Action{number}" for number in range(2000)])})
+@pytest.mark.parametrize(("size", "is_read"), [(1_000_000, True), (1_000_001, False)])
+def test_a_stored_identity_policy_is_not_measured_again(size: int, is_read: bool) -> None:
+    """What was lawful when it was written stays so; only what nobody can have written is too large."""
+    frame = len(json.dumps({"Statement": allow(Sid="")}, separators=(",", ":")))
+    text = json.dumps({"Statement": allow(Sid="x" * (size - frame))}, separators=(",", ":"))
 
-    assert stored("identity", "managed by us", text).policy is not None
+    assert len(text) == size
+    assert (Source.read("identity", "managed by us", text).policy is not None) is is_read
 
 
 def test_sources_and_requests_are_values() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from policies.access import Decision, Policies, Request, evaluate
 from tests.policies.asking import BOB, HERE, OURS, PULL, allow, source
-from tests.policies.reference import LAYERS, Dice, real
+from tests.policies.reference import KEYS, LAYERS, Dice, real
 
 Json = dict[str, Any]
 Case = tuple[Request, Policies]
@@ -115,6 +115,17 @@ def test_a_boundary_that_allows_everything_is_no_boundary(case: Case) -> None:
     plain, widened = decided(case, boundary=None), decided(case, boundary=wide)
 
     assert (plain.kind, plain.missing) == (widened.kind, widened.missing)
+
+
+@given(CASES, st.sampled_from(KEYS), st.sampled_from([None, "x", "10", "true", ("x", "y"), ()]))
+def test_a_decision_depends_on_no_key_that_was_not_looked_at(case: Case, name: str, value: Any) -> None:
+    request, given_policies = case
+    found = decided(case)
+    assume(name.casefold() not in found.asked_keys)
+    others = {key: each for key, each in request.context.items() if key != name}
+    changed = dataclasses.replace(request, context=others if value is None else {**others, name: value})
+
+    assert evaluate(changed, given_policies) == found
 
 
 @given(CASES)

@@ -285,3 +285,4 @@ def test_keys_are_counted_as_absent_only_when_asked_for_in_vain() -> None:
     assert (keys.single("a:b"), keys.single("a:many"), keys.single("a:d")) == ("x", None, None)
     assert (keys.has("a:b"), keys.has("a:many"), keys.has("a:none"), keys.has("a:e")) == (True, True, False, False)
     assert keys.absent == {"a:none", "a:c", "a:d"}
+    assert keys.asked == {"a:b", "a:many", "a:none", "a:c", "a:d", "a:e"}

@@ -77,6 +77,8 @@ def test_text_between_any_two_ends_matches_a_star(start: str, middle: str, end: 
         ("*a?a*b", "aaab", True),
         ("x*a?*", "xa", False),
         ("é*", "éa", True),
+        ("*a?*b*", "aab", True),
+        ("*a?*?b*", "xa1b1b", True),
     ],
 )
 def test_matches(pattern: str, text: str, expected: bool) -> None:
@@ -94,6 +96,11 @@ def test_matches(pattern: str, text: str, expected: bool) -> None:
 )
 def test_folding_knows_ascii_letters_only(pattern: str, text: str, expected: bool) -> None:
     assert expected is matches(pattern, text, fold=True)
+
+
+def test_lower_case_is_that_of_ascii_letters() -> None:
+    assert wildcards.lower("AbZ") == "abz"
+    assert wildcards.lower("A\u212aÉZ") == "a\u212aÉz"
 
 
 def test_without_question_marks_a_question_mark_is_a_character() -> None:
