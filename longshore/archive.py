@@ -29,7 +29,7 @@ from longshore import files
 from registry.errors import StorageUnavailable
 from registry.names import Digest, Region
 from registry.storage.base import BlobStore
-from registry.storage.disk import DiskStore
+from registry.storage.disk import DiskStore, sync_directory
 
 FORMAT: Final = 1
 DESCRIPTION, LOCK, STATES, BLOBS, DRAFTS = "backup.json", "backup.lock", "states", "blobs", "drafts"
@@ -122,9 +122,12 @@ class Archive:
             os.close(fd)
 
 
-def first_missing(path: Path) -> Path | None:
-    """The topmost directory that would be made with this one; None: it is there."""
+def make_directory(path: Path) -> Path | None:
+    """Make a directory that would survive a power cut; the topmost one that had to be made, None: it was there."""
     missing = [one for one in (path, *path.parents) if not one.exists()]
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for one in missing:
+        sync_directory(one.parent)
     return missing[-1] if missing else None
 
 

@@ -84,8 +84,7 @@ def make(config: Config, destination: Path, *, verify: bool, watch: Watch) -> Ma
         _check_same(target, known)
         for region in known:
             stores.of(region)
-        made = archive.first_missing(destination)
-        destination.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = archive.make_directory(destination)
         try:
             with target.held(alone=True):
                 result = asyncio.run(_Work(data, db, stores, target, verify=verify, watch=watch).run())

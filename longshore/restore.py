@@ -79,13 +79,11 @@ def _check(source: Path, data: Path, description: Description) -> None:
 @contextlib.contextmanager
 def _being_made(data: Path) -> Iterator[None]:
     """A data directory that no server takes for a whole one, until the end; taken away again on failure."""
-    made = archive.first_missing(data)
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = archive.make_directory(data)
     marker = data / wiring.UNFINISHED
     try:
         marker.touch(mode=0o600)
         sync_directory(data)
-        sync_directory(data.parent)
         yield
         sync_directory(data)
         marker.unlink()

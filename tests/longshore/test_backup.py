@@ -452,13 +452,19 @@ def test_bytes_that_an_earlier_backup_has_are_not_lost(place: Place, dest: Path)
     assert restored(dest).check(deep=True).findings == ()
 
 
-def test_a_damaged_database_never_takes_the_place_of_a_good_one(place: Place, dest: Path) -> None:
-    back_up(place, dest)
+def spoil_a_page(place: Place) -> None:
+    """Damage that opening the database does not show."""
     with contextlib.closing(sqlite3.connect(place.data / wiring.DATABASE)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [[page]] = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'uploads'")
     with open(place.data / wiring.DATABASE, "r+b") as file:
-        file.seek(3 * 4096)
+        file.seek((page - 1) * 4096)
         file.write(b"\xa5" * 4096)
+
+
+def test_a_damaged_database_never_takes_the_place_of_a_good_one(place: Place, dest: Path) -> None:
+    back_up(place, dest)
+    spoil_a_page(place)
 
     with pytest.raises(DatabaseDamaged):
         back_up(place, dest)
@@ -516,10 +522,11 @@ def test_two_backups_into_one_directory_do_not_run_together(place: Place, dest: 
         lambda place: shutil.rmtree(place.data),
         lambda place: (place.data / "restore-unfinished").touch(),
         lambda place: (place.data / "longshore.db").write_bytes(b"no database" * 1000),
+        spoil_a_page,
         lambda place: shutil.rmtree(place.store),
         lambda place: place.sql("UPDATE alembic_version SET version_num = '9999'"),
     ],
-    ids=["no data", "half restored", "no database", "no store", "newer schema"],
+    ids=["no data", "half restored", "no database", "damaged page", "no store", "newer schema"],
 )
 def test_what_cannot_be_backed_up_leaves_no_directory_behind(place: Place, dest: Path, spoil: Damage) -> None:
     spoil(place)
