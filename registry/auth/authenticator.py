@@ -22,7 +22,7 @@ from typing import Final
 
 from registry.auth import principals, sessions, sigv4, tokens
 from registry.auth.principals import ANONYMOUS, Principal, Source
-from registry.auth.sealing import Sealer
+from registry.auth.sealing import BadSeal, Sealer
 from registry.auth.sessions import Session
 from registry.auth.stamped import Stamped
 from registry.entities import Identity
@@ -104,7 +104,7 @@ class Authenticator:
         if claims.sub == tokens.NOBODY:
             return dataclasses.replace(ANONYMOUS, until=until)
         if claims.session:
-            in_session = await self._in_session(sessions.unpack(claims.session))
+            in_session = await self._in_session(_session(claims.session))
             if in_session is None:
                 raise NotAuthenticated(_GONE, code="InvalidToken")
             return dataclasses.replace(in_session, source=kind, until=min(until, in_session.session_end or until))
@@ -183,6 +183,13 @@ def _active(tx: Tx, *, key_id: str) -> Owned | None:
 def _principal(owned: Owned) -> Principal:
     key, user = owned
     return principals.root(key.account, key.id) if user is None else principals.user(user, key.id)
+
+
+def _session(packed: bytes) -> Session:
+    try:
+        return sessions.unpack(packed)
+    except BadSeal:
+        raise NotAuthenticated("the token is not one of this registry", code="InvalidToken") from None
 
 
 def _user_and_password(encoded: str) -> tuple[str, str]:

@@ -11,9 +11,10 @@ import base64
 import datetime as dt
 import secrets
 import zlib
-from typing import Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from registry.auth.sealing import BadSeal, Sealer
 from registry.names import AccountId, BadName
@@ -22,6 +23,9 @@ KEY_PREFIX: Final = "ASIA"
 _KEY_ID, _SECRET = 20, 40  # characters
 _ACCOUNT_BYTES, _RANDOM_BYTES = 5, 5
 
+# Whole seconds since 1970, to the end of the year 9999: what a datetime can hold.
+Second = Annotated[int, Meta(ge=0, le=253_402_300_799)]
+
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The facts of a session. Times are whole seconds since 1970."""
@@ -29,8 +33,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     kind: Literal["root", "user", "role", "federated"]
     account: str
     entity: str  # unique id of the role or user; the account's id for its root user
-    iat: int
-    exp: int
+    iat: Second
+    exp: Second
     key: str = ""  # the long-lived access key that it began with; none where a web identity did
     name: str = ""  # of a role's session or a federated user
     policies: tuple[str, ...] = ()  # session policies, as they were given
@@ -86,7 +90,7 @@ def open_token(sealer: Sealer, token: str) -> Opened | None:
     try:
         payload = sealer.open("session", token)
         session = unpack(payload[_KEY_ID + _SECRET :])
-    except (BadSeal, zlib.error, msgspec.MsgspecError):
+    except BadSeal:
         return None
     return Opened(payload[:_KEY_ID].decode(), payload[_KEY_ID : _KEY_ID + _SECRET].decode(), session)
 
@@ -97,8 +101,11 @@ def pack(session: Session) -> bytes:
 
 
 def unpack(packed: bytes) -> Session:
-    """Raises zlib.error, msgspec.MsgspecError. Only for bytes that were sealed: nothing bounds what they grow to."""
-    return _decoder.decode(zlib.decompress(packed))
+    """Raises BadSeal. Only for bytes that were sealed: nothing bounds what they grow to."""
+    try:
+        return _decoder.decode(zlib.decompress(packed))
+    except (zlib.error, msgspec.MsgspecError):
+        raise BadSeal from None
 
 
 def account_of(key_id: str) -> AccountId | None:

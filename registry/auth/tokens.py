@@ -28,8 +28,8 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     aud: Kind
     sub: str  # unique id of the user, role or root user; `*` for someone who did not log in
     key: str  # the access key behind it; empty for a web identity and for someone who did not log in
-    iat: int
-    exp: int
+    iat: sessions.Second
+    exp: sessions.Second
     session: bytes = b""  # the packed facts of a session; empty where a long-lived key asked
 
 
