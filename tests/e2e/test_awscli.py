@@ -1,6 +1,7 @@
 """The AWS CLI as people type it, pointed at a server by `eval "$(longshore env)"` and by nothing else."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.real("awscli")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory) -> RunningServer:
+def server(tmp_path_factory) -> Iterator[RunningServer]:
     running = RunningServer(
         tmp_path_factory.mktemp("awscli") / "data",
         LONGSHORE_ROOT_ACCESS_KEY_ID="",
@@ -126,11 +127,11 @@ def test_images_are_described_and_deleted(shell, server):
     ("command", "says"),
     [
         ("aws ecr describe-repositories --repository-names nobodys", "(RepositoryNotFoundException)"),
-        ("aws ecr put-lifecycle-policy --repository-name x --lifecycle-policy-text '{}'", None),
+        ("aws ecr get-signing-configuration", None),
         ("AWS_SECRET_ACCESS_KEY=wrong aws ecr describe-repositories", "(InvalidSignatureException)"),
         ("AWS_ACCESS_KEY_ID=AKIANOBODYNOBODYNOBO aws sts get-caller-identity", "(InvalidClientTokenId)"),
     ],
-    ids=["not-found", "lifecycle", "wrong-secret", "unknown-key"],
+    ids=["not-found", "nothing-there", "wrong-secret", "unknown-key"],
 )
 def test_what_goes_wrong_is_told_once_and_at_once(shell, command, says):
     """A client error is not tried again, and the command ends as it does with Amazon's own."""
