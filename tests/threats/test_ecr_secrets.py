@@ -15,10 +15,12 @@ import pytest
 from registry.auth import authenticator, sigv4
 from registry.auth.authenticator import Authenticator
 from registry.auth.sealing import PURPOSES, Sealer
+from registry.auth.stamped import Stamped
 from registry.context import SystemClock
+from registry.entities import AccessKey
 from registry.errors import NotAuthenticated
-from registry.model import AccessKey
-from registry.records import identities, schema
+from registry.names import AccountId
+from registry.records import access_keys, schema
 from registry.records.engine import Database
 from tests.api import push_image, put_image, refusal
 from tests.builders import digest_of, image
@@ -238,13 +240,14 @@ def asked(tmp_path: Path, monkeypatch):
     for key_id, active in (("AKIAACTIVE", True), ("AKIAINACTIVE", False)):
         row = AccessKey(
             id=key_id,
-            arn=f"arn:aws:iam::000000000000:{key_id}",
+            account=AccountId("000000000000"),
+            owner_id="000000000000",
             sealed_secret=sealer.seal_bytes("secret", b"right"),
             active=active,
             created_at=SystemClock().now(),
         )
-        db.write_here(lambda tx, row=row: identities.put_only_key(tx, "000000000000", row))
-    yield Authenticator(db, sealer), counting.calls
+        db.write_here(lambda tx, row=row: access_keys.insert(tx, row))
+    yield Authenticator(db, sealer, Stamped(db)), counting.calls
     db.close()
 
 
