@@ -1,15 +1,21 @@
-"""Connections: how many there may be, and what a client hears that does not speak HTTP.
+"""Connections: how many there may be, what a client hears that does not speak HTTP, and how they end.
 
 The number is bounded for the process, by its file descriptors less a reserve for the database and the store, and for
 one source address, so that whoever opens thousands of idle connections shuts out only themselves (promises.md T27,
 F41). Malformed HTTP is answered in JSON, without repeating what was sent, and ends the connection.
+
+When the server stops, requests in flight come to their end, their bodies included, and so do those that clients send
+before they can know (promises.md F46). aiohttp by itself would take in no more bytes, and close at once what is idle.
 """
 
 import asyncio
 import collections
+import contextlib
 import os
 import resource
-from typing import Any
+import socket
+import ssl
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -20,6 +26,10 @@ from registry.options import Limits
 from registry.v2.errors import answer_of
 
 _RESERVED = 128  # file descriptors for rows, bytes, logs
+
+_ON_ITS_WAY: Final = 1.0  # seconds, from the stop on, in which an open connection may bring another request
+_LOOK: Final = 0.05  # seconds between looks at what is left
+_LAST: Final = 2.0  # seconds for what is cut off to be written down
 
 
 class Census:
@@ -93,6 +103,10 @@ class Connection(RequestHandler):
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         return True
 
+    def answer_nothing_again(self) -> None:
+        """Let all requests through from now on: only an answer that is made anew can end the connection."""
+        self._is_between_requests, self.key = False, None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = transport.get_extra_info("peername")
         source = self._source = str(peer[0]) if isinstance(peer, tuple) else "local"
@@ -110,6 +124,16 @@ class Connection(RequestHandler):
             self._census.leave(self._counted_as)
             self._counted_as = None
         super().connection_lost(exc)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is in hand or waits for its turn."""
+        return self._request_in_progress or bool(self._messages)
+
+    def cut(self) -> None:
+        """End the body that is coming in, as if the client had gone away: an upload keeps what came of it."""
+        if self._current_request is not None:
+            self._current_request._cancel(ConnectionResetError("the server stops"))
 
     def handle_error(
         self,
@@ -141,11 +165,59 @@ class Server(web.Server):
         loop: asyncio.AbstractEventLoop,
         **kwargs: Any,
     ) -> None:
-        super().__init__(handler, loop=loop)
+        super().__init__(handler, request_factory=self._request, loop=loop)
         self._census, self._replies, self._options, self._own_loop = census, replies, kwargs, loop
+        self._is_stopping = False
 
     def __call__(self) -> RequestHandler:
         return Connection(self, census=self._census, replies=self._replies, loop=self._own_loop, **self._options)
+
+    async def take_in(self, accepted: list[socket.socket], tls: ssl.SSLContext | None) -> None:
+        """Serve connections that were accepted elsewhere."""
+        made = (self._own_loop.connect_accepted_socket(self, one, ssl=tls) for one in accepted)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ON_ITS_WAY):
+                await asyncio.gather(*made, return_exceptions=True)
+
+    def pre_shutdown(self) -> None:
+        """Only remember it: aiohttp would close every connection for what its client sends."""
+        self._is_stopping, self._replies = True, None
+        for connection in self._open():
+            connection.answer_nothing_again()
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """Close each connection when nothing is in hand on it; what still is after `timeout` seconds is cut off."""
+        started = self._own_loop.time()
+        end = started + (timeout or 0)
+        idle: set[Connection] = set()
+        await asyncio.sleep(_LOOK)  # for connections that the loop has accepted, and not yet made
+        while (left := self._open()) and self._own_loop.time() < end:
+            was_idle, idle = idle, {connection for connection in left if not connection.is_busy}
+            if self._own_loop.time() > started + _ON_ITS_WAY:
+                for connection in was_idle & idle:
+                    connection.force_close()
+            await asyncio.sleep(_LOOK)
+        for connection in self._open():
+            connection.cut()
+        await super().shutdown(_LAST)
+
+    def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        """A request; during the stop, one whose answer says that it is the connection's last."""
+        if self._is_stopping:
+            message = message._replace(should_close=True)
+        return web.BaseRequest(message, payload, protocol, writer, task, self._own_loop)
+
+    def _open(self) -> list[Connection]:
+        return [one for one in self.connections if isinstance(one, Connection)]
+
+
+def waiting(listener: socket.socket) -> list[socket.socket]:
+    """Accept all who wait at a listener that is about to be closed, which would reset them."""
+    found = []
+    with contextlib.suppress(OSError):
+        while True:
+            found.append(listener.accept()[0])
+    return found
 
 
 def new_request_id() -> str:

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import select
 import shutil
 import signal
 import socket
@@ -26,7 +27,7 @@ from aiohttp import web
 from longshore import observe, wiring
 from longshore.app import App
 from longshore.config import Config
-from longshore.connections import Census, Server
+from longshore.connections import Census, Server, waiting
 from longshore.replies import Replies
 from longshore.wiring import CannotStart
 
@@ -131,10 +132,15 @@ async def _serve(config: Config, listener: socket.socket, announce: Callable[[],
     runner = web.ServerRunner(server, shutdown_timeout=config.server.drain_seconds)
     await runner.setup()
     try:
-        await web.SockSite(runner, listener, ssl_context=_tls(config)).start()
+        tls = _tls(config)
+        site = web.SockSite(runner, listener, ssl_context=tls)
+        await site.start()
         announce()
         await stop.wait()
         _log.info("draining: no new connections, requests in flight have %s s", config.server.drain_seconds)
+        accepted = waiting(listener)
+        await site.stop()
+        await server.take_in(accepted, tls)
     finally:
         await runner.cleanup()
         if parent is not None:
@@ -160,22 +166,19 @@ class _Parent:
     def __init__(self, config: Config, listener: socket.socket, command: Sequence[str]) -> None:
         self._config, self._listener, self._command = config, listener, command
         self._alive_read, self._alive_write = os.pipe()  # workers see the end of it when this process is gone
-        self._workers: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
-        self._stopping = False
+        self._workers: dict[subprocess.Popen[bytes], float] = {}  # and when each was born
+        self._pause = 0.0
+        self._signals = _Signals()
 
     def run(self, announce: Callable[[], None]) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
         reports = [self._start() for _ in range(self._config.server.workers)]
         ready = all([self._reported(report) for report in reports])
-        if ready and not self._stopping:
+        if ready:
             announce()
-        elif not self._stopping:
-            self._stop()
-            self._wait()
+            self._watch()
+        self._end()
+        if not ready and not self._signals.stop:
             raise CannotStart("a worker could not start; its reason stands above")
-        self._watch()
-        self._wait()
 
     def _start(self) -> int:
         """Start a worker; the descriptor on which it will report."""
@@ -186,46 +189,73 @@ class _Parent:
             pass_fds=(inherited.socket, inherited.report, inherited.parent),
         )
         os.close(report_write)
-        self._workers[worker.pid] = (worker, time.monotonic())
+        self._workers[worker] = time.monotonic()
         return report_read
 
-    @staticmethod
-    def _reported(report: int) -> bool:
+    def _reported(self, report: int) -> bool:
+        """Wait for a worker's report; whether it came, before the worker's end and before it is time to stop."""
         with open(report, "rb", buffering=0) as pipe:
-            return pipe.read(1) == b"."
+            while not self._signals.stop:
+                if self._signals.wait(also=report):
+                    return pipe.read(1) == b"."
+        return False
 
     def _watch(self) -> None:
         """Replace what dies, until it is time to stop."""
-        pause = 0.0
-        while not self._stopping:
-            try:
-                pid, _ = os.wait()
-            except ChildProcessError:
-                return
-            if self._stopping or pid not in self._workers:
-                continue
-            worker, born = self._workers.pop(pid)
-            worker.returncode = -1  # waited for here, not by subprocess
-            pause = min(max(pause * 2, 0.2), 10.0) if time.monotonic() - born < _SOON else 0.0
-            _log.error("worker %s died; starting another in %.1f s", pid, pause)
-            time.sleep(pause)
-            if not self._stopping:
-                os.close(self._start())
+        while not self._signals.stop:
+            for worker in [worker for worker in self._workers if worker.poll() is not None]:
+                self._replace(worker)
+            self._signals.wait()
 
-    def _stop(self, *_: object) -> None:
-        self._stopping = True
-        for worker, _born in self._workers.values():
-            with contextlib.suppress(ProcessLookupError):
-                worker.terminate()
+    def _replace(self, dead: subprocess.Popen[bytes]) -> None:
+        observe.forget(dead.pid)
+        lived = time.monotonic() - self._workers.pop(dead)
+        self._pause = min(max(self._pause * 2, 0.2), 10.0) if lived < _SOON else 0.0
+        _log.error("worker %s died; starting another in %.1f s", dead.pid, self._pause)
+        due = time.monotonic() + self._pause
+        while (left := due - time.monotonic()) > 0 and not self._signals.stop:
+            self._signals.wait(left)
+        if not self._signals.stop:
+            os.close(self._start())
 
-    def _wait(self) -> None:
+    def _end(self) -> None:
+        # This process first: whoever is the last to close the listener resets the connections that wait in it, and
+        # only workers accept them before.
+        self._listener.close()
         deadline = time.monotonic() + self._config.server.drain_seconds + 10
-        for worker, _ in self._workers.values():
+        for worker in self._workers:
+            worker.terminate()
+        for worker in self._workers:
             try:
                 worker.wait(max(deadline - time.monotonic(), 0.1))
             except subprocess.TimeoutExpired:
                 worker.kill()
                 worker.wait()
+
+
+class _Signals:
+    """Signals as something to wait for. Nothing is done in handlers, which run between any two steps."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        self._read, write = os.pipe()
+        for end in (self._read, write):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._told_to_stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # with no handler it would wake nobody
+
+    def _told_to_stop(self, *_: object) -> None:
+        self.stop = True
+
+    def wait(self, seconds: float | None = None, *, also: int | None = None) -> bool:
+        """Wait for a signal, the time, or until descriptor `also` can be read: whether it can."""
+        watched = [self._read] if also is None else [self._read, also]
+        readable = select.select(watched, [], [], seconds)[0]
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._read, 4096)
+        return also in readable
 
 
 def worker_command(arguments: Sequence[str]) -> list[str]:
