@@ -37,3 +37,8 @@ def asked(server: RunningServer, repository: str, *, agent: str = "") -> list[As
         if path.startswith(f"/v2/{repository}/") and str(entry["user_agent"]).startswith(agent):
             found.append(Asked(entry["method"], path.removeprefix(f"/v2/{repository}/"), entry["status"]))
     return found
+
+
+def troubles(server: RunningServer) -> list[str]:
+    """Lines that tell of a failure of the server's own."""
+    return [line for line in server.output if '"level": "error"' in line or "Traceback" in line]
