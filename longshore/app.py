@@ -78,6 +78,8 @@ class App:
 
     def _door(self, request: web.BaseRequest) -> "tuple[str, Door]":
         path = request.raw_path.partition("?")[0]
+        if request.headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+            return "other", _unreadable
         if path.startswith("/v2/") or path in ("/v2", login.TOKEN_PATH):
             return "v2", lambda request, request_id: routes.handle(self.deps, request, request_id)
         if path in _HEALTH:
@@ -162,6 +164,13 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 async def _front(_request: web.BaseRequest, _request_id: str) -> web.StreamResponse:
     text = "Longshore, a container registry. Images: /v2/   AWS API: POST /   Health: /readyz   Metrics: /metrics\n"
     return web.Response(text=text)
+
+
+async def _unreadable(_request: web.BaseRequest, _request_id: str) -> web.StreamResponse:
+    """A body in a coding that is not ours to undo: to keep it as it came would be to take it for another (T25)."""
+    answer = answer_of("UNSUPPORTED", 400, "a request body may have no other Transfer-Encoding than chunked")
+    answer.force_close()
+    return answer
 
 
 async def _nothing(_request: web.BaseRequest, _request_id: str) -> web.StreamResponse:
