@@ -3,6 +3,7 @@
     python tests/mutation.py                       every module, about an hour on one core
     python tests/mutation.py --only access lint    some modules
     python tests/mutation.py --sample 200          some of the changes, chosen by --seed
+    python tests/mutation.py --again report.txt    those that lived in a former report, to see them die
 
 A change is a comparison, a constant, an `and`, a `not`, a returned value, a step of a loop ... and is alive when all
 tests of tests/policies pass with it. Some changes make no difference that anyone could see: not every one that lives
@@ -93,6 +94,9 @@ class Mutant:
     line: int
     what: str
     source: str
+
+    def __str__(self) -> str:
+        return f"policies/{self.module}.py:{self.line}  {self.what}"
 
 
 # --- changes ----------------------------------------------------------------------------------------------------------
@@ -242,12 +246,14 @@ def _files(module: str, place: Path) -> tuple[list[str], list[str]]:
     return [f"{TESTS}/{name}" for name in near], [f"{TESTS}/{name}" for name in every if name not in near]
 
 
-def _passes(files: list[str], place: Path) -> bool:
-    """Whether the tests pass, in a process of their own."""
+def _passes(files: list[str], place: Path, *, first: bool = False) -> bool:
+    """Whether the tests pass, in a process of their own. The first run leaves the tests compiled for all others; what
+    is compiled of a change must not be found again."""
     if not files:
         return True
     child = os.fork()
     if child == 0:
+        sys.dont_write_bytecode = not first
         _run_and_leave(files, place)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) == 0
@@ -264,7 +270,6 @@ def _run_and_leave(files: list[str], place: Path) -> None:
             os.dup2(silence, stream)
         os.chdir(place)
         sys.path.insert(0, str(place))
-        sys.dont_write_bytecode = True
         options = ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(place), "-c", str(place / "pyproject.toml")]
         preloaded = "ignore::pytest.PytestAssertRewriteWarning"
         status = int(pytest.main([*options, "-W", preloaded, *files]))
@@ -296,20 +301,27 @@ def main() -> int:
     given = _arguments()
     paths = [path for path in sorted((ROOT / "policies").glob("*.py")) if path.stem != "__init__"]
     chosen = [mutant for path in paths if path.stem in (given.only or [path.stem]) for mutant in mutants(path)]
+    if given.again:
+        lived = given.again.read_text(encoding="utf-8").splitlines()
+        chosen = [
+            mutant
+            for mutant in chosen
+            if any(line.startswith(f"alive  policies/{mutant.module}.py:") and mutant.what in line for line in lived)
+        ]
     if given.sample:
         chosen = random.Random(given.seed).sample(chosen, min(given.sample, len(chosen)))
     counts: collections.Counter[str] = collections.Counter()
     alive: collections.Counter[str] = collections.Counter()
     with copied() as place:
         every = sorted(f"{TESTS}/{path.name}" for path in (place / TESTS).glob("test_*.py"))
-        if not _passes(every, place):
+        if not _passes(every, place, first=True):
             print("the tests do not pass without any change")
             return 1
         for mutant in chosen:
             counts[mutant.module] += 1
             if is_alive(mutant, place):
                 alive[mutant.module] += 1
-                print(f"alive  policies/{mutant.module}.py:{mutant.line}  {mutant.what}", flush=True)
+                print(f"alive  {mutant}", flush=True)
     for module in sorted(counts):
         print(f"{module:<12} {alive[module]:>4} of {counts[module]:>4} alive")
     share = alive.total() / max(counts.total(), 1)
@@ -321,6 +333,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", metavar="MODULE", help="modules of policies/, without .py")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="so many of the changes, not all")
+    parser.add_argument("--again", type=Path, metavar="REPORT", help="only those that lived in this report")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 

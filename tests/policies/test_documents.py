@@ -532,6 +532,15 @@ def test_the_size_of_a_repository_policy_counts_every_character() -> None:
     assert "more than 10240" in refused(parse_resource_policy, largest + " ").why
 
 
+def test_the_limits_are_those_of_aws() -> None:
+    """Pages: reference_iam-quotas, ecr:service-quotas, org:orgs_reference_limits."""
+    assert documents.REPOSITORY_POLICY == 10_240
+    assert documents.MANAGED_POLICY == 6_144
+    assert (documents.USER_POLICY, documents.GROUP_POLICY, documents.ROLE_POLICY) == (2_048, 5_120, 10_240)
+    assert (documents.TRUST_POLICY, documents.SESSION_POLICY) == (2_048, 2_048)
+    assert documents.SERVICE_CONTROL_POLICY == 5_120
+
+
 def test_an_identity_policy_is_latin() -> None:
     assert parse_identity_policy(json.dumps({"Statement": identity(), "Id": "é"}, ensure_ascii=False))
     for character in ("\u0100", "\u20ac", "\u202e"):
