@@ -113,8 +113,8 @@ def _conditions(statement: Statement, path: str, version: Version) -> Iterator[R
 
 
 def _never(conditions: list[Condition], version: Version) -> bool:
-    """Whether no request can satisfy all of them, as far as can be told. Left out: what has variables, and what is
-    about keys with many values."""
+    """Whether no value of their key can satisfy all of them, as far as can be told. Left out: what has variables, and
+    what has a quantifier; what has none is about keys with one value."""
     fixed = [
         each
         for each in conditions
@@ -131,15 +131,19 @@ def _never(conditions: list[Condition], version: Version) -> bool:
 
 
 def _candidates(conditions: list[Condition]) -> Collection[str] | None:
-    """Values of which one satisfies all the conditions if any value does; None where they cannot be listed."""
+    """Values of which one satisfies all the conditions if any value does; None where they cannot be listed.
+
+    A number has many spellings, which are one to numeric operators and not to others: it can only be listed for them.
+    """
+    families = {each.operator.family for each in conditions} - {"null"}
     for each in conditions:
         if not each.values and not each.operator.negated:
             return ()
         if each.operator.family == "null" and values.boolean("".join(each.values)):
             return ()
-        if each.operator.name in _LISTING:
+        if each.operator.name == "StringEquals" or (len(families) == 1 and each.operator.name in _LISTING):
             return each.values
-        if each.operator.family == "bool":
+        if families == {"bool"}:
             return ("true", "false")
     return None
 
@@ -165,7 +169,7 @@ def _is_empty_range(conditions: list[Condition]) -> bool:
 
 
 # The value is one of those that are written there, if there is one.
-_LISTING: Final = frozenset({"StringEquals", "NumericEquals", "DateEquals", "BinaryEquals"})
+_LISTING: Final = frozenset({"NumericEquals", "DateEquals", "BinaryEquals"})
 _ORDERED: Final[Mapping[str, Callable[[str], int | None]]] = {"numeric": values.number, "date": values.instant}
 
 
