@@ -8,8 +8,9 @@ find rights waiting. Accounts that live elsewhere cannot be looked into; their n
 Source: AWS IAM user guide, "AWS JSON policy elements: Principal".
 """
 
-from collections.abc import Iterator
-from typing import Final
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from policies.documents import Policy
 from policies.elements import PolicyInvalid
@@ -31,8 +32,40 @@ def bind(tx: Tx, policy: Policy) -> Bindings:
         if identity is not None:
             found[named.name] = identity.id
         elif accounts.find(tx, account) is not None:
-            raise PolicyInvalid(path, f"there is no {named.name}", text=f"Invalid principal in policy: {named.name}.")
+            raise PolicyInvalid(
+                path, f"there is no {named.name}", text=f'Invalid principal in policy: "AWS":{json.dumps(named.name)}'
+            )
     return found
+
+
+def shown(tx: Tx, document: str, bindings: Bindings) -> str:
+    """The text as it stands now: who was renamed by the new ARN, and, as at AWS, who is gone by the unique id."""
+    changed: dict[str, str] = {}
+    for arn, identity_id in bindings.items():
+        found = identities.by_id(tx, identity_id)
+        if found is None:
+            changed[arn] = identity_id
+        elif found.arn != arn and ":assumed-role/" not in arn:
+            changed[arn] = found.arn
+    return json.dumps(_replaced(json.loads(document), changed)) if changed else document
+
+
+def _replaced(document: Any, changed: Mapping[str, str]) -> Any:
+    """The document with other texts in its Principal elements."""
+
+    def inside(value: Any) -> Any:
+        if isinstance(value, str):
+            return changed.get(value, value)
+        if isinstance(value, list):
+            return [inside(item) for item in value]
+        return {key: inside(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+    listed = document["Statement"]
+    statements = [
+        {key: inside(value) if key in ("Principal", "NotPrincipal") else value for key, value in statement.items()}
+        for statement in (listed if isinstance(listed, list) else [listed])
+    ]
+    return {**document, "Statement": statements}
 
 
 def _named(policy: Policy) -> Iterator[tuple[str, Principal]]:

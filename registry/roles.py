@@ -11,8 +11,7 @@ from typing import Final
 from policies import documents
 from policies.documents import Policy
 from policies.elements import PolicyInvalid
-from registry import identities, managed_policies
-from registry.auth import bindings
+from registry import bindings, identities, managed_policies
 from registry.context import Deps
 from registry.entities import Identity, Trust, new_id
 from registry.errors import LimitExceeded, MalformedPolicyDocument

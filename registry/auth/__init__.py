@@ -5,7 +5,6 @@ principals   who a credential speaks for
 sessions     temporary credentials: issue and open
 sigv4        one verifier of AWS signatures (pure)
 tokens       docker-login passwords and Bearer tokens: issue and open
-bindings     users and roles that a policy names, bound to who they were
 authenticator  a request's credential -> Principal, or NotAuthenticated
 authorizer   may this principal do this action on this resource
 

@@ -24,7 +24,6 @@ from registry.records import identities, repositories, settings
 from registry.records import rights as rows
 from registry.records.engine import Tx
 
-_OF_AWS: Final = "arn:aws:iam::aws:"  # managed policies that are in every account, and so the caller's
 _SCOPE: Final = "REGISTRY_POLICY_SCOPE"
 # What a registry policy of scope V1 has a say in. Source: ECR user guide, "Private registry permissions".
 V1_ACTIONS: Final = frozenset({"ecr:replicateimage", "ecr:batchimportupstreamimage", "ecr:createrepository"})
@@ -48,6 +47,7 @@ class Resource:
 
 
 NOTHING: Final = Resource(account=None, tags={})
+_OF_AWS: Final = "arn:aws:iam::aws:policy/"  # managed policies that are in every account, and nobody's
 
 
 class Rights:
