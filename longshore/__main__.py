@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "cert": _Entry("longshore.cli.cert:cert", "Make a TLS certificate, and say how clients come to trust it."),
     "config": _Entry("longshore.cli.config:config", "Show and check the configuration."),
     "admin": _Entry("longshore.cli.admin:admin", "Manage accounts, and the policies that bound them."),
+    "policy": _Entry("longshore.cli.policy:policy", "Explain decisions, and check policies."),
     "audit": _Entry("longshore.cli.audit:audit", "Show changes and refusals, newest first."),
     "api": _Entry("longshore.cli.api:api", "List AWS's operations, and which of them are implemented."),
     "check": _Entry("longshore.cli.check:check", "Hold rows and bytes against each other."),

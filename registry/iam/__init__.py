@@ -12,6 +12,7 @@ instance_profiles         roles for machines
 oidc_providers            issuers of web identities
 tags                      of everything that has some
 account                   summary, aliases, everything in detail
+simulator                 what would be decided, and why
 
 resources   what an operation is authorized on
 shapes      domain value -> AWS structure
@@ -28,6 +29,7 @@ from registry.iam import (
     managed_policies,
     oidc_providers,
     roles,
+    simulator,
     tags,
     users,
 )
@@ -41,6 +43,7 @@ __all__ = (
     "managed_policies",
     "oidc_providers",
     "roles",
+    "simulator",
     "tags",
     "users",
 )
