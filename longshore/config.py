@@ -93,6 +93,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     storage: options.Storage = msgspec.field(default_factory=options.Storage)
     limits: options.Limits = msgspec.field(default_factory=options.Limits)
     audit: options.Audit = msgspec.field(default_factory=options.Audit)
+    egress: options.Egress = msgspec.field(default_factory=options.Egress)
     log: Log = msgspec.field(default_factory=Log)
     metrics: Metrics = msgspec.field(default_factory=Metrics)
     secrets: Secrets = msgspec.field(default_factory=Secrets)
@@ -116,7 +117,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     setting: getattr(getattr(Config(), setting.partition(".")[0]), setting.partition(".")[2]) for setting in SETTINGS
 }
 SECRETS: Final = frozenset({"metrics.token", "secrets.master_key"})
-LISTS: Final = frozenset({"http.trusted_proxies"})  # comma-separated in the environment
+LISTS: Final = frozenset({"http.trusted_proxies", "egress.allow"})  # comma-separated in the environment
 
 _PREFIX: Final = "LONGSHORE_"
 _LARGEST: Final = 2**63 - 1

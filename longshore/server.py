@@ -145,7 +145,7 @@ async def _serve(config: Config, listener: socket.socket, announce: Callable[[],
         await runner.cleanup()
         if parent is not None:
             loop.remove_reader(parent)
-        wiring.close(deps)
+        await wiring.close(deps)
 
 
 def _tls(config: Config) -> ssl.SSLContext | None:

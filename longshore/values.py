@@ -60,6 +60,22 @@ def _check_readable(text: str) -> None:
         found.read(1)
 
 
+def _check_egress(text: str) -> None:
+    from registry.remote.egress import Rule  # with an HTTP client behind it, which most commands do without
+
+    Rule.parse(text)
+
+
+def _check_authorities(text: str) -> None:
+    import ssl
+
+    _check_readable(text)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(text)
+    except ssl.SSLError:
+        raise ValueError("holds no certificates in PEM form") from None
+
+
 def _check_writable(text: str) -> None:
     path = Path(text)
     target = path if path.exists() else path.absolute().parent
@@ -77,6 +93,8 @@ CHECKS: Final[dict[str, Callable[[str], object]]] = {
     "registry.region": Region.parse,
     "registry.domain": _check_domain,
     "registry.public_url": _check_public_url,
+    "egress.allow": _check_egress,
+    "egress.ca": _check_authorities,
     "log.file": _check_writable,
     "secrets.master_key": key_bytes,
 }

@@ -34,6 +34,8 @@ from registry.names import AccountId, Region, RegistryRef
 from registry.options import Settings
 from registry.records import access_keys, accounts, engine, installation, schema, stamps
 from registry.records.engine import Database, Tx
+from registry.remote.egress import Egress
+from registry.remote.issuers import Issuers
 from registry.storage.base import StoreMismatch, Stores
 from registry.storage.disk import DiskStore
 
@@ -111,12 +113,14 @@ def build(config: Config, listen_url: str) -> Deps:
             listen_url=listen_url,
         ),
         hashes=RunningHashes(),
+        issuers=Issuers(Egress(config.egress.allow, ca=config.egress.ca)),
         refusals=Refusals(db, keep=dt.timedelta(days=config.audit.keep_days)),
     )
 
 
-def close(deps: Deps) -> None:
+async def close(deps: Deps) -> None:
     """Finish what is queued and close what `build` opened."""
+    await deps.issuers.close()
     assert isinstance(deps.db, Database)
     deps.db.close()
 

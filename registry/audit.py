@@ -174,6 +174,7 @@ _TYPES: Final[Mapping[PrincipalKind, str]] = {
     "user": "IAMUser",
     "role-session": "AssumedRole",
     "federated": "FederatedUser",
+    "web-identity": "WebIdentityUser",
     "anonymous": "Unknown",
 }
 

@@ -23,6 +23,7 @@ from registry.names import RegistryRef, repository_arn
 from registry.options import Settings
 from registry.records.audit_log import Entry
 from registry.records.engine import Rows
+from registry.remote.issuers import Issuers
 from registry.storage.base import Stores
 
 # Where a door leaves word for the log line of the request: who asked, what for, and what of it goes on record.
@@ -61,6 +62,7 @@ class Deps:
     hosts: Hosts
     hashes: RunningHashes
     refusals: Refusals
+    issuers: Issuers
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

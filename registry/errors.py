@@ -343,10 +343,15 @@ class NotAuthenticated(Denied):
 class AccessDenied(Denied):
     """A known principal lacks the right."""
 
-    def __init__(self, principal: str, action: str, resource: str, clause: str = "") -> None:
-        """`clause`: why, as AWS puts it: `because ...` or `with an explicit deny in ...`."""
+    def __init__(self, principal: str, action: str, resource: str, clause: str = "", *, sentence: str = "") -> None:
+        """`clause`: why, as AWS puts it: `because ...` or `with an explicit deny in ...`.
+
+        `sentence`: what AWS says in the place of all this where no policy could allow it.
+        """
         clause = clause or f"because no identity-based policy allows the {action} action"
-        super().__init__(f"User: {principal} is not authorized to perform: {action} on resource: {resource} {clause}")
+        super().__init__(
+            sentence or f"User: {principal} is not authorized to perform: {action} on resource: {resource} {clause}"
+        )
         self.principal, self.action, self.resource = principal, action, resource
 
 

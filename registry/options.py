@@ -99,6 +99,21 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     keep_days: Annotated[int, Meta(ge=1, le=36500, description="How long entries are kept.")] = 90
 
 
+class Egress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the server itself may connect to. Public addresses are allowed; all others only where they are named."""
+
+    allow: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Hosts, addresses and networks that are no public ones and may be connected to all the same, "
+            "each with a port or without: `idp.lan`, `10.1.0.0/16`, `127.0.0.1:8443`."
+        ),
+    ] = ()
+    ca: Annotated[
+        str, Meta(description="Authorities (PEM file) that are trusted beside the system's when it connects by TLS.")
+    ] = ""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All sections that the registry reads."""
 

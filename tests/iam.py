@@ -103,7 +103,7 @@ def make_account(server: RunningServer) -> tuple[str, Keys]:
     """An account that no other test uses, and its root user's key: made beside the server, as the command does it."""
     account = AccountId(f"{os.getpid():07}{next(_numbers):05}")
     config = configuration.load(data=server.data, file=None, env={}, flags={})
-    with wiring.opened(config) as db:
+    with wiring.opened_rows(config) as db:
         sealer = wiring.sealer_of(config, db)
         made = db.write_here(lambda tx: accounts.create(tx, account, sealer, dt.datetime.now(dt.UTC)))
     return account, Keys(made.key.id, made.secret)

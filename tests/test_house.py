@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("longshore", "registry", "policies")
 ROOMS = (
     "accounts",
+    "sessions",
     "account_summary",
     "attachments",
     "instance_profiles",
@@ -108,9 +109,11 @@ def test_law_2_every_route_names_actions_of_the_model(key: tuple[str, str]) -> N
 
 def test_law_2_every_operation_says_what_it_is_authorized_on() -> None:
     free = {entry.action for entry in OPERATIONS if entry.on is NO_PERMISSION_NEEDED}
-    assert {entry.action for entry in OPERATIONS if entry.on is BY_HANDLER} == {"ecr:DescribeRepositories"}
+    by_handler = {entry.action for entry in OPERATIONS if entry.on is BY_HANDLER}
 
-    assert free == {"sts:GetCallerIdentity"}
+    assert free == {"sts:GetCallerIdentity", "sts:GetSessionToken"}
+    assert by_handler == {"ecr:DescribeRepositories", "sts:AssumeRoleWithWebIdentity"}
+    assert {entry.action for entry in OPERATIONS if entry.unsigned} == {"sts:AssumeRoleWithWebIdentity"}
     assert len(list(OPERATIONS)) >= 27
 
 

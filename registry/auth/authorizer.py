@@ -130,10 +130,11 @@ def _keys(asked: Asked, caller: Caller, resource: Resource) -> dict[str, str | t
     optional = {"aws:SourceIp": asked.source_ip, "aws:UserAgent": asked.user_agent, "aws:ResourceAccount": owner}
     found |= {name: value for name, value in optional.items() if value}
     found |= {f"aws:PrincipalTag/{name}": value for name, value in tag_values(principal.tags).items()}
+    service = asked.action.partition(":")[0]
     for name, value in tag_values(resource.tags).items():
         found[f"aws:ResourceTag/{name}"] = value
-        if asked.action.startswith("ecr:"):
-            found[f"ecr:ResourceTag/{name}"] = value
+        if service in ("ecr", "iam"):
+            found[f"{service}:ResourceTag/{name}"] = value
     if principal.session is not None:
         issued = principal.session.issued_at.isoformat(timespec="seconds").replace("+00:00", "Z")
         found["aws:TokenIssueTime"] = issued

@@ -9,7 +9,14 @@ from registry.auth.sessions import Session
 from registry.entities import Identity
 from registry.names import AccountId
 
-Kind = Literal["root", "user", "role-session", "federated", "anonymous"]
+Kind = Literal[
+    "root",
+    "user",
+    "role-session",
+    "federated",
+    "web-identity",  # who brings an issuer's token, and has no identity here yet
+    "anonymous",
+]
 Source = Literal["none", "signature", "key", "login", "bearer"]
 
 
@@ -23,7 +30,7 @@ class Principal:
     """
 
     kind: Kind
-    account: AccountId | None  # None only for anonymous
+    account: AccountId | None  # None for who has no identity here: web-identity and anonymous
     arn: str
     id: str
     access_key: str | None = None  # the long-lived key that the credential came from, checked on every use
@@ -110,3 +117,8 @@ def federated(account: AccountId, maker: Identity | None, session: Session) -> P
         tags={**(maker.resource_tags if maker is not None else {}), **session.tags},
         session=session,
     )
+
+
+def web_identity(provider_arn: str, subject: str) -> Principal:
+    """Who brings a token of a registered issuer."""
+    return Principal(kind="web-identity", account=None, arn=provider_arn, id=f"{provider_arn}:{subject}", name=subject)

@@ -44,6 +44,7 @@ class Resource:
     account: AccountId | None  # who owns it; None: it says nothing of that (`*`)
     tags: Mapping[str, str]
     policies: tuple[tuple[str, str, Bindings], ...] = ()  # (name, text, who its names were when it was put)
+    trust: bool = False  # they are a role's trust policy: what it does not allow, nothing else does
 
 
 NOTHING: Final = Resource(account=None, tags={})
@@ -58,9 +59,8 @@ class Rights:
 
     async def policies(self, principal: Principal, caller: Caller, resource: Resource) -> Policies:
         """Every policy that has a say when this principal asks about this resource."""
-        if principal.is_anonymous:
-            return Policies(resource=_sources(resource, caller, ""))
-        assert principal.account is not None
+        if principal.account is None:
+            return Policies(resource=_sources(resource, caller, ""), trust=resource.trust)
         held = await self.held(principal.entity_id) if _has_rows(principal) else Held()
         return Policies(
             identity=held.identity,
@@ -68,6 +68,7 @@ class Rights:
             session=await self._session(principal),
             resource=_sources(resource, caller, principal.entity_id),
             scps=await self.service_control(principal.account),
+            trust=resource.trust,
         )
 
     async def held(self, identity_id: str) -> Held:
@@ -83,8 +84,7 @@ class Rights:
         if arn.startswith(_OF_AWS):
             return NOTHING
         if arn.startswith("arn:aws:iam::"):
-            found = await self._stamped.get(("tags", arn), functools.partial(_identity_tags, arn=arn))
-            return Resource(account=AccountId(arn.split(":", 5)[4]), tags=found)
+            return await self._identity_resource(arn, action)
         try:
             named = RepositoryArn.parse(arn)
         except BadName:
@@ -115,6 +115,16 @@ class Rights:
             return None
         given = (access.stored("identity", f"session policy {number}", text) for number, text in _numbered(session))
         return (*given, *await self.managed(session.managed))
+
+    async def _identity_resource(self, arn: str, action: str) -> Resource:
+        """A user or role. For who asks to be a role its trust policy speaks, and it alone for one that is not there."""
+        found = await self._stamped.get(("named", arn), functools.partial(_named, arn=arn))
+        tags = found.resource_tags if found is not None else {}
+        account, trust = AccountId(arn.split(":", 5)[4]), action.lower().startswith("sts:")
+        if found is None or found.trust is None or not trust:
+            return Resource(account=account, tags=tags, trust=trust)
+        own = ((arn, found.trust.document, found.trust.bindings),)
+        return Resource(account=account, tags=tags, policies=own, trust=True)
 
     async def _registry_resource(self, arn: str, action: str) -> Resource:
         """An ARN that names no one repository, such as `repository/*`; or none at all."""
@@ -179,12 +189,14 @@ def _managed_source(policy_id: str, own: Mapping[str, tuple[str, str, str, str]]
     return access.stored("identity", f"arn:aws:iam::{account}:policy{path}{name}", document)
 
 
-def _identity_tags(tx: Tx, *, arn: str) -> Mapping[str, str]:
+def _named(tx: Tx, *, arn: str) -> Identity | None:
+    """The user or role of exactly that ARN."""
     kind, _, rest = arn.split(":", 5)[5].partition("/")
     if kind not in ("user", "role"):
-        return {}
-    found = identities.find(tx, AccountId(arn.split(":", 5)[4]), kind, rest.rpartition("/")[2])  # type: ignore[arg-type]
-    return {} if found is None or found.arn != arn else found.resource_tags
+        return None
+    account = AccountId(arn.split(":", 5)[4])
+    found = identities.find(tx, account, "user" if kind == "user" else "role", rest.rpartition("/")[2])
+    return found if found is not None and found.arn == arn else None
 
 
 def _registry_policy(tx: Tx, *, registry: RegistryRef) -> _RegistryPolicy | None:
@@ -205,21 +217,30 @@ def _bound(name: str, text: str, bindings: Bindings, caller: Caller, entity_id: 
     """The policy as it speaks of this caller.
 
     A policy that names a user or role means the one who had the name when it was put. Who has the name now, and is
-    another one, is not meant (promises.md T03).
+    another one, is not meant (promises.md T03); who has another name by now is.
     """
     source = access.stored("resource", name, text)
     strangers = frozenset(arn for arn in (caller.arn, caller.behind) if arn in bindings and bindings[arn] != entity_id)
-    if not strangers or source.policy is None:
+    now = caller.behind or caller.arn
+    former = frozenset(
+        arn for arn, identity in bindings.items() if identity == entity_id and arn != now and arn != caller.arn
+    )
+    if source.policy is None or not (strangers or former):
         return source
-    return _without(name, source.policy, strangers)
+    return _as_meant(name, source.policy, strangers, former, now)
 
 
 @functools.lru_cache(maxsize=256)
-def _without(name: str, policy: Policy, strangers: frozenset[str]) -> Source:
-    """The policy with these names standing for nobody."""
+def _as_meant(name: str, policy: Policy, strangers: frozenset[str], former: frozenset[str], now: str) -> Source:
+    """The policy with the names of strangers standing for nobody, and those that the caller had before for `now`."""
+
+    def one_meant(one: Named) -> Named:
+        if one.name in strangers:
+            return _NOBODY
+        return dataclasses.replace(one, name=now) if one.name in former and one.kind != "session" else one
 
     def meant(named: tuple[Named, ...]) -> tuple[Named, ...]:
-        return tuple(_NOBODY if one.name in strangers else one for one in named)
+        return tuple(map(one_meant, named))
 
     def statement(one: Statement) -> Statement:
         return dataclasses.replace(one, principals=meant(one.principals), not_principals=meant(one.not_principals))
@@ -229,12 +250,13 @@ def _without(name: str, policy: Policy, strangers: frozenset[str]) -> Source:
 
 _NOBODY: Final = Named(kind="canonical-user", name="nobody")
 
-Kind = Literal["root", "user", "role-session", "federated-user", "anonymous"]
+Kind = Literal["root", "user", "role-session", "federated-user", "provider", "anonymous"]
 _KINDS: Final[Mapping[str, Kind]] = {
     "root": "root",
     "user": "user",
     "role-session": "role-session",
     "federated": "federated-user",
+    "web-identity": "provider",
     "anonymous": "anonymous",
 }
 
@@ -244,7 +266,8 @@ def caller_of(principal: Principal, behind: str) -> Caller:
     kind = _KINDS[principal.kind]
     if kind == "anonymous":
         return Caller(kind=kind)
-    assert principal.account is not None
+    if principal.account is None:
+        return Caller(kind=kind, arn=principal.arn)
     return Caller(
         kind=kind,
         account=principal.account,

@@ -1,6 +1,13 @@
-"""The STS door: who am I. Importing this package enters its operations in the AWS door's table.
+"""The STS door: who am I, and temporary credentials. Importing this package enters its operations in the AWS door's
+table.
 
-identity   GetCallerIdentity
+identity       GetCallerIdentity, GetAccessKeyInfo
+roles          AssumeRole
+web_identity   AssumeRoleWithWebIdentity, the one operation that comes unsigned
+users          GetSessionToken, GetFederationToken
+shapes         domain value -> AWS structure, shared by the operations
 """
 
-from registry.sts import identity as identity
+from registry.sts import identity, roles, users, web_identity
+
+__all__ = ("identity", "roles", "users", "web_identity")

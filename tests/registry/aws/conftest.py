@@ -77,6 +77,7 @@ def make_deps(**limits: int) -> Deps:
         hosts=nothing,
         hashes=nothing,
         refusals=cast(Any, Unwritten()),
+        issuers=nothing,
     )
 
 
