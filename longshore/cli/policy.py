@@ -186,7 +186,7 @@ def _told(principal: str, explained: "Explained") -> str:
 
 _NEEDS: Final = {
     "scp": "an Allow in the service control policy of the account (`longshore admin scp put`)",
-    "identity": "an Allow in a policy of the user, of a group of theirs, or of the role (`aws iam put-user-policy` ...)",
+    "identity": "an Allow in a policy of the user, their groups, or the role (`aws iam put-user-policy` and its like)",
     "boundary": "an Allow in the permissions boundary",
     "session": "an Allow in the session's policies",
     "resource": "an Allow in the policy of the repository (`aws ecr set-repository-policy`) or registry",
