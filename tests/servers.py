@@ -198,6 +198,7 @@ class RunningServer:
         """What `longshore env` exports, for clients that are programs."""
         return clean_environment(
             AWS_ENDPOINT_URL_ECR=self.url,
+            AWS_ENDPOINT_URL_IAM=self.url,
             AWS_ENDPOINT_URL_STS=self.url,
             AWS_ACCESS_KEY_ID=KEY_ID,
             AWS_SECRET_ACCESS_KEY=SECRET,

@@ -30,6 +30,7 @@ def env(data: Path | None, file: Path | None, output: str) -> None:
     authority = authority_of(config, key)
     variables = {
         "AWS_ENDPOINT_URL_ECR": key.endpoint,
+        "AWS_ENDPOINT_URL_IAM": key.endpoint,
         "AWS_ENDPOINT_URL_STS": key.endpoint,
         "AWS_ACCESS_KEY_ID": key.access_key_id,
         "AWS_SECRET_ACCESS_KEY": key.secret,

@@ -52,6 +52,7 @@ def test_env_names_the_server_and_its_key(cli, server, key):
     assert done.out.splitlines()[0] == "unset AWS_PROFILE AWS_SESSION_TOKEN AWS_SECURITY_TOKEN"
     assert exported(done.out) == {
         "AWS_ENDPOINT_URL_ECR": server.url,
+        "AWS_ENDPOINT_URL_IAM": server.url,
         "AWS_ENDPOINT_URL_STS": server.url,
         "AWS_ACCESS_KEY_ID": key["accessKeyId"],
         "AWS_SECRET_ACCESS_KEY": key["secretAccessKey"],
