@@ -89,6 +89,11 @@ class Place:
         [[key]] = self.sql("SELECT key FROM uploads WHERE status = 'open'")
         return self.store / key[:2] / key
 
+    def upload_status(self) -> str:
+        """Of the upload that was begun and left; pushes leave rows of theirs too."""
+        [[status]] = self.sql("SELECT status FROM uploads WHERE parts = 1 AND size = ?", len(PART))
+        return str(status)
+
     def litter(self, name: str, *, age: dt.timedelta = dt.timedelta(days=1), size: int = 10) -> Path:
         path = self.store / name[:2] / name
         path.write_bytes(b"x" * size)

@@ -282,7 +282,7 @@ def test_young_files_that_no_row_names_are_in_flight(place: Place) -> None:
 def test_bytes_of_an_upload_are_litter_when_it_is_over(place: Place, status: str, litter: int) -> None:
     then = (dt.datetime.now(dt.UTC) - dt.timedelta(days=1)).timestamp()
     os.utime(place.upload_file(), (then, then))
-    place.sql("UPDATE uploads SET status = ?", status)
+    place.sql("UPDATE uploads SET status = ? WHERE status = 'open'", status)
 
     assert place.check().litter == litter
 
@@ -352,7 +352,7 @@ def test_an_upload_that_ends_meanwhile_is_no_trouble(place: Place, status: str, 
     file = place.upload_file()
 
     def end() -> None:
-        place.sql("UPDATE uploads SET status = ?", status)
+        place.sql("UPDATE uploads SET status = ? WHERE status = 'open'", status)
         file.unlink()
 
     report = place.check_with(lambda _db, root: Acting(root, file.name, end))
