@@ -34,7 +34,7 @@ from registry.errors import (
 )
 from registry.intake import Hash
 from registry.model import Blob, Repository, Upload
-from registry.names import Digest
+from registry.names import ALGORITHMS, Digest
 from registry.records import blobs as rows
 from registry.records import repositories as repository_rows
 from registry.records.engine import Tx
@@ -78,7 +78,7 @@ def open_ticket(deps: Deps, repository: Repository, text: str) -> Ticket:
         ticket = _tickets.decode(deps.sealer.open("upload", sealed))
     except (BadSeal, msgspec.MsgspecError):
         raise _unknown(repository, text) from None
-    if ticket.id != upload_id or ticket.repository_id != repository.id:
+    if (ticket.id, ticket.repository_id) != (upload_id, repository.id) or ticket.algorithm not in ALGORITHMS:
         raise _unknown(repository, text)
     return ticket
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import select
 import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -72,6 +73,10 @@ class Wire:
     def take(self, size: int) -> bytes:
         """The next bytes that come, at most `size`."""
         return self._socket.recv(size)
+
+    def has_news(self) -> bool:
+        """Whether something came, an answer or the end."""
+        return bool(select.select([self._socket], [], [], 0)[0])
 
     def is_closed(self) -> bool:
         """Whether the server says nothing more and hangs up."""
