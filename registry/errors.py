@@ -57,12 +57,18 @@ class ImageNotFound(NotFound):
         )
 
 
+def _listed(digests: list[str]) -> str:
+    """The first hundred; a manifest may name twenty thousand, and an answer is no copy of it."""
+    more = [f"and {len(digests) - 100} more"] if len(digests) > 100 else []
+    return ", ".join([*digests[:100], *more])
+
+
 class LayersNotFound(NotFound):
     """A manifest references blobs, or a caller asked for a blob, that the repository does not hold."""
 
     def __init__(self, name: str, account: str, digests: list[str]) -> None:
         super().__init__(
-            f"Layers with digests '[{', '.join(digests)}]' required for pushing image into repository with name "
+            f"Layers with digests '[{_listed(digests)}]' required for pushing image into repository with name "
             f"'{name}' in the registry with id '{account}' do not exist"
         )
         self.digests = digests
@@ -77,7 +83,7 @@ class ReferencedImagesNotFound(NotFound):
 
     def __init__(self, name: str, account: str, digests: list[str]) -> None:
         super().__init__(
-            f"Images with digests '[{', '.join(digests)}]' required for pushing image into repository with name "
+            f"Images with digests '[{_listed(digests)}]' required for pushing image into repository with name "
             f"'{name}' in the registry with id '{account}' do not exist"
         )
         self.digests = digests
