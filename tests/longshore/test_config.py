@@ -6,50 +6,50 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import inspect
 
 from longshore import certificates
 from longshore import config as configuration
 from longshore.cli.serve import serve
 from longshore.config import DEFAULTS, LISTS, SECRETS, SETTINGS, ConfigError, env_name
+from longshore.values import CHECKS
 from registry.context import SystemClock
 from tests.servers import ROOT
 
-# A lawful value of each setting that is not its default.
-OTHERS: dict[str, Any] = {
-    "server.data": "./elsewhere",
-    "server.workers": 3,
-    "server.drain_seconds": 0,
+# Lawful values, other than the default, of settings that are not any text. What is a number or a choice is worked out.
+GIVEN: dict[str, Any] = {
     "http.host": "0.0.0.0",
-    "http.port": 8443,
     "http.trusted_proxies": ["10.0.0.0/8", "2001:db8::1"],
     "registry.account": "123456789012",
     "registry.region": "eu-central-1",
     "registry.domain": "registry.example.com",
     "registry.public_url": "https://registry.example.com:8443",
-    "registry.create_on_push": True,
-    "registry.accept_sparse": True,
-    "auth.challenge": "basic",
-    "auth.token_seconds": 600,
-    "auth.bearer_seconds": 60,
-    "storage.kind": "disk",
-    "storage.verify_reads": "always",
-    "storage.min_chunk": 0,
-    "limits.manifest_seconds": 1,
-    "limits.layer_bytes": 2**63 - 1,
-    "limits.body_floor_seconds": 5,
-    "limits.json_seconds": 7,
-    "limits.open_uploads": 1,
-    "limits.connections": 100,
-    "limits.connections_per_source": 10,
-    "log.access": "all",
-    "log.format": "console",
-    "log.level": "debug",
+    "egress.allow": ["idp.lan", "127.0.0.1:8443"],
     "log.file": "longshore.log",
-    "metrics.token": "a-token-of-the-operator",
     "secrets.master_key": "ab" * 32,
 }
-# Two go together: the files of one certificate.
-TLS = {"http.tls_cert", "http.tls_key"}
+# Files that must be there, tried by themselves.
+FILES = {"http.tls_cert", "http.tls_key", "egress.ca"}
+
+
+def other(setting: str) -> Any:
+    """A lawful value that is not the default, where there is one."""
+    if setting in GIVEN:
+        return GIVEN[setting]
+    kind: Any = inspect.type_info(SETTINGS[setting])
+    kind = kind.type if isinstance(kind, inspect.Metadata) else kind
+    match kind:
+        case inspect.BoolType():
+            return not DEFAULTS[setting]
+        case inspect.IntType():
+            return kind.ge if kind.ge != DEFAULTS[setting] else kind.ge + 1
+        case inspect.LiteralType():
+            return next((value for value in kind.values if value != DEFAULTS[setting]), DEFAULTS[setting])
+        case _:
+            return "a text of the operator's"
+
+
+OTHERS = {setting: other(setting) for setting in SETTINGS if setting not in FILES}
 
 
 def load(file: Path | None = None, env: dict[str, str] | None = None, flags: dict[str, object] | None = None):
@@ -78,9 +78,9 @@ def in_environment(setting: str, value: Any) -> dict[str, str]:
     return {env_name(setting): text}
 
 
-def test_these_are_all_settings():
-    """A new one must be tried here too; disk is the only store so far."""
-    assert OTHERS.keys() | TLS == SETTINGS.keys()
+def test_every_setting_is_tried():
+    """One that not every text suits needs a value above; disk is the only store so far."""
+    assert set(CHECKS) | LISTS <= set(GIVEN) | FILES
     assert {setting for setting, value in OTHERS.items() if value == DEFAULTS[setting]} <= {"storage.kind"}
 
 
@@ -105,13 +105,21 @@ def test_a_flag_goes_before_both(tmp_path, setting):
     assert value_of(load(file, in_environment(setting, default), {setting: given}), setting) == OTHERS[setting]
 
 
-def test_the_files_of_a_certificate_come_from_everywhere(tmp_path):
+def test_files_come_from_everywhere(tmp_path):
     issued = certificates.issue(tmp_path, [], days=1, now=SystemClock().now())
-    pair = {"http.tls_cert": str(issued.cert), "http.tls_key": str(issued.key)}
-    environment = {env_name(setting): value for setting, value in pair.items()}
-    toml = "[http]\n" + "".join(f"{name[5:]} = {json.dumps(value)}\n" for name, value in pair.items())
-    for config in (load(written(tmp_path, toml)), load(env=environment), load(flags=dict(pair))):
-        assert {setting: value_of(config, setting) for setting in pair} == pair
+    files = {
+        "http.tls_cert": str(issued.cert),
+        "http.tls_key": str(issued.key),
+        "egress.ca": str(issued.ca_cert),
+    }
+    environment = {env_name(setting): value for setting, value in files.items()}
+    tables = {section: [name for name in sorted(files) if name.startswith(section)] for section in ("http.", "egress.")}
+    toml = "".join(
+        f"[{section[:-1]}]\n" + "".join(f"{name.partition('.')[2]} = {json.dumps(files[name])}\n" for name in names)
+        for section, names in tables.items()
+    )
+    for config in (load(written(tmp_path, toml)), load(env=environment), load(flags=dict(files))):
+        assert {setting: value_of(config, setting) for setting in FILES} == files
 
 
 @pytest.mark.parametrize("setting", sorted(SECRETS))
