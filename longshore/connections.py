@@ -15,6 +15,8 @@ import os
 import resource
 import socket
 import ssl
+import struct
+import sys
 from typing import Any, Final
 
 from aiohttp import web
@@ -27,6 +29,7 @@ from registry.v2.errors import answer_of
 
 _RESERVED = 128  # file descriptors for rows, bytes, logs
 
+_SO_ATTACH_FILTER: Final = 26  # which the socket module does not name
 _ON_ITS_WAY: Final = 1.0  # seconds, from the stop on, in which an open connection may bring another request
 _LOOK: Final = 0.05  # seconds between looks at what is left
 _LAST: Final = 2.0  # seconds for what is cut off to be written down
@@ -211,8 +214,24 @@ class Server(web.Server):
         return [one for one in self.connections if isinstance(one, Connection)]
 
 
+def turn_away(listener: socket.socket) -> None:
+    """Drop the packets of those who begin to connect from now on; who has connected waits to be accepted as before.
+
+    A listener that is closed resets everyone who waits in it, and between the last look and the end someone may always
+    come. Dropped, they try again within a second, and then find the next server, or none. It is one socket for all
+    processes that share it. Linux only; elsewhere, and where it is not allowed, the gap stays.
+    """
+    import ctypes  # only needed at the end
+
+    drop_all = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: return 0 bytes
+    program = struct.pack("HP", 1, ctypes.addressof(drop_all))
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
 def waiting(listener: socket.socket) -> list[socket.socket]:
-    """Accept all who wait at a listener that is about to be closed, which would reset them."""
+    """Accept all who wait at a listener that is about to be closed."""
     found = []
     with contextlib.suppress(OSError):
         while True:

@@ -27,7 +27,7 @@ from aiohttp import web
 from longshore import observe, wiring
 from longshore.app import App
 from longshore.config import Config
-from longshore.connections import Census, Server, waiting
+from longshore.connections import Census, Server, turn_away, waiting
 from longshore.replies import Replies
 from longshore.wiring import CannotStart
 
@@ -138,6 +138,8 @@ async def _serve(config: Config, listener: socket.socket, announce: Callable[[],
         announce()
         await stop.wait()
         _log.info("draining: no new connections, requests in flight have %s s", config.server.drain_seconds)
+        if parent is None:
+            turn_away(listener)
         accepted = waiting(listener)
         await site.stop()
         await server.take_in(accepted, tls)
@@ -221,6 +223,7 @@ class _Parent:
     def _end(self) -> None:
         # This process first: whoever is the last to close the listener resets the connections that wait in it, and
         # only workers accept them before.
+        turn_away(self._listener)
         self._listener.close()
         deadline = time.monotonic() + self._config.server.drain_seconds + 10
         for worker in self._workers:
