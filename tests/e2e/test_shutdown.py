@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from tests.accesslog import troubles
-from tests.builders import digest_of, push_blob, unique_bytes
+from tests.builders import digest_of, image, push, push_blob, unique_bytes
 from tests.conftest import Start
 from tests.servers import RunningServer
 from tests.waiting import until
@@ -44,7 +44,7 @@ def accepts(netloc: str) -> bool:
     probe = http.client.HTTPConnection(netloc, timeout=5)
     try:
         probe.connect()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, TimeoutError):
         return False
     finally:
         probe.close()
@@ -105,7 +105,7 @@ def in_flight(server: RunningServer) -> int:
 
 
 def pull_until_refused(
-    server: RunningServer, digest: str, after_each: Callable[[http.client.HTTPConnection], None]
+    server: RunningServer, path: str, after_each: Callable[[http.client.HTTPConnection], None]
 ) -> list[str]:
     """What each pull brought: its digest, or how it failed."""
     brought = []
@@ -117,7 +117,7 @@ def pull_until_refused(
         except ConnectionRefusedError:
             return brought
         try:
-            connection.request("GET", f"/v2/app/blobs/{digest}", headers={"Authorization": server.basic})
+            connection.request("GET", path, headers={"Authorization": server.basic})
             brought.append(digest_of(connection.getresponse().read()))
         except (OSError, http.client.HTTPException) as error:
             brought.append(repr(error))
@@ -126,12 +126,19 @@ def pull_until_refused(
 
 
 @workers
-@pytest.mark.parametrize("kept", [False, True], ids=["new-connections", "kept-connections"])
-def test_no_pull_of_many_clients_fails(kept: bool, workers: int, start_server: Start) -> None:
+@pytest.mark.parametrize(
+    ("kept", "what"),
+    [(False, "blobs"), (True, "blobs"), (True, "manifests")],
+    ids=["new-connections", "kept-connections", "replies-given-again"],
+)
+def test_no_pull_of_many_clients_fails(kept: bool, what: str, workers: int, start_server: Start) -> None:
     """Clients that begin new pulls until they are refused: each one that was accepted is answered whole."""
     server = start_server("--workers", str(workers))
     server.create("app")
-    digest = push_blob(server, "app", unique_bytes(300_000))
+    layer = unique_bytes(300_000)
+    built = image(layers=[layer])
+    push(server, "app", built)
+    digest = digest_of(layer) if what == "blobs" else built.digest
     done = threading.Semaphore(0)
 
     def after_each(connection: http.client.HTTPConnection) -> None:
@@ -140,7 +147,7 @@ def test_no_pull_of_many_clients_fails(kept: bool, workers: int, start_server: S
         done.release()
 
     with ThreadPoolExecutor(8) as pool:
-        clients = [pool.submit(pull_until_refused, server, digest, after_each) for _ in range(8)]
+        clients = [pool.submit(pull_until_refused, server, f"/v2/app/{what}/{digest}", after_each) for _ in range(8)]
         for _ in range(200):
             done.acquire(timeout=30)
         code = server.stop()
@@ -152,9 +159,8 @@ def test_no_pull_of_many_clients_fails(kept: bool, workers: int, start_server: S
     assert troubles(server) == []
 
 
-@workers
-def test_an_upload_goes_on_after_a_restart(workers: int, start_server: Start) -> None:
-    server = start_server("--workers", str(workers))
+def test_an_upload_goes_on_after_a_restart(start_server: Start) -> None:
+    server = start_server("--workers", "2")
     server.create("app")
     parts = [unique_bytes(70_000), unique_bytes(70_000)]
     upload = server.request("POST", "/v2/app/blobs/uploads/").headers["Location"]
@@ -169,9 +175,8 @@ def test_an_upload_goes_on_after_a_restart(workers: int, start_server: Start) ->
     assert closed.status == 201
 
 
-@workers
-def test_an_upload_that_outlasts_the_drain_goes_on_where_the_server_says(workers: int, start_server: Start) -> None:
-    server = start_server("--workers", str(workers), LONGSHORE_SERVER__DRAIN_SECONDS="1")
+def test_an_upload_that_outlasts_the_drain_goes_on_where_the_server_says(start_server: Start) -> None:
+    server = start_server(LONGSHORE_SERVER__DRAIN_SECONDS="1")
     server.create("app")
     data = unique_bytes(3_000_000)
     upload = server.request("POST", "/v2/app/blobs/uploads/").headers["Location"]
@@ -196,9 +201,8 @@ def test_an_upload_that_outlasts_the_drain_goes_on_where_the_server_says(workers
     assert closed.status == 201
 
 
-@workers
-def test_idle_connections_hold_nothing_up(workers: int, start_server: Start) -> None:
-    server = start_server("--workers", str(workers))
+def test_idle_connections_hold_nothing_up(start_server: Start) -> None:
+    server = start_server()
     with connections(server, 8) as opened:
         for connection in opened:
             connection.request("GET", "/livez")
