@@ -33,9 +33,13 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A blob that may be sent: `file` by the kernel, or else `chunks`, which fail at the end if the bytes are bad."""
+    """A blob that may be sent: `file` by the kernel, or else `chunks`, which fail at the end if the bytes are bad.
+
+    `verified`: the file, where its identity is the one under which its bytes were verified.
+    """
 
     blob: Blob
+    verified: Path | None = None
     file: BinaryIO | None = None
     chunks: AsyncIterator[bytes] | None = None
 
@@ -67,7 +71,7 @@ async def open_blob(deps: Deps, repository: Repository, digest: Digest, *, whole
         if (policy == "changed" and identity_of(found) == blob.identity) or (
             policy == "never" and found.st_size == blob.size
         ):
-            return Opened(blob=blob, file=file)
+            return Opened(blob=blob, file=file, verified=path if policy == "changed" else None)
         file.close()
     elif policy == "never":
         return Opened(blob=blob, chunks=store.read(blob.key))

@@ -11,6 +11,8 @@ from registry.errors import CorruptBlob
 from registry.layers import Opened
 from registry.model import Blob, Repository
 from registry.names import Digest
+from registry.records import hot
+from registry.v2 import evidence
 from registry.v2.calls import PUSHED, Call, empty, is_known
 from registry.v2.errors import API_VERSION, OciError
 
@@ -27,6 +29,8 @@ async def get(call: Call) -> web.StreamResponse:
     try:
         span = _span(wanted, opened.blob.size)
         if opened.file is not None:
+            if span is None and opened.blob.size <= _INLINE:
+                _give_evidence(call, repository, opened)
             return await _send_file(call.request, opened.blob, opened.file, span)
         return await _send_chunks(call.request, opened)
     finally:
@@ -50,6 +54,13 @@ async def delete(call: Call) -> web.StreamResponse:
 async def _unchanged(call: Call, repository: Repository, digest: Digest) -> web.StreamResponse:
     """304 to a client that has the blob, if a GET could have served it."""
     return web.Response(status=304, headers=_headers(await layers.stat(call.deps, repository, digest)))
+
+
+def _give_evidence(call: Call, repository: Repository, opened: Opened) -> None:
+    blob = opened.blob
+    if opened.verified is not None and blob.identity is not None:
+        question = hot.blob(repository.id, blob.digest)
+        evidence.give(call, question, blob.id, blob.key, int(blob.damaged), file=(opened.verified, blob.identity))
 
 
 def _headers(blob: Blob) -> dict[str, str]:

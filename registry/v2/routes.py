@@ -68,6 +68,8 @@ ROUTES: Final[Mapping[tuple[str, str], Route]] = {
     ("upload", "PUT"): Route(handler=uploads.finish, actions=("ecr:CompleteLayerUpload",)),
     ("upload", "DELETE"): Route(handler=uploads.cancel, actions=("ecr:UploadLayerPart",)),
 }
+# Whose answers may be given again. Not HEAD of a blob: it tells that a push need not bring it.
+_GIVEN_AGAIN: Final = frozenset({("manifest", "GET"), ("manifest", "HEAD"), ("blob", "GET")})
 _LONGEST_PATH: Final = 1024
 
 
@@ -119,7 +121,7 @@ async def handle(deps: Deps, request: web.BaseRequest, request_id: str) -> web.S
             return await _answer_granted(deps, request, request_id, name, reference)
         if route.actions:
             request[ACTION] = route.actions[0]
-        before = await evidence.beforehand(deps) if kind == "manifest" and request.method in ("GET", "HEAD") else None
+        before = await evidence.beforehand(deps) if (kind, request.method) in _GIVEN_AGAIN else None
         principal = await _principal(deps, request)
         call = _call(deps, request, request_id, principal, kind, name, reference)
         return await _answer(dataclasses.replace(call, before=before), route)

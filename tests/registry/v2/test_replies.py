@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests import builders, wire
-from tests.builders import push, put_manifest
+from tests.builders import push, push_blob, put_manifest
 from tests.servers import Answer, RunningServer
 
 
@@ -146,6 +146,26 @@ def test_a_request_behind_another_is_answered_in_its_turn(server, repository) ->
         bodies = [receive() for _ in range(3)]
 
     assert bodies == [images[0].body, images[1].body, images[0].body]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "gone", "unlinked"])
+def test_a_blob_is_given_again_while_its_file_is_the_one_that_was_verified(server, ask, repository, damage) -> None:
+    data = builders.unique_bytes(1000)
+    path = f"/v2/{repository}/blobs/{push_blob(server, repository, data)}"
+    before = hits(server)
+    served = [ask(path).body for _ in range(3)]
+    again = hits(server) - before
+    if damage == "unlinked":
+        server.request("DELETE", path)
+    else:
+        (file,) = (one for one in server.data.glob("blobs/*/*/*") if one.is_file() and one.read_bytes() == data)
+        file.unlink() if damage == "gone" else file.write_bytes(data[::-1])
+    after = ask(path)
+    push_blob(server, repository, data)
+
+    assert (served, again) == ([data] * 3, 2)
+    assert after.body != data and after.status in (404, 503)
+    assert ask(path).body == data
 
 
 def test_it_can_be_turned_off(start_server) -> None:
