@@ -152,6 +152,7 @@ class Connection(RequestHandler):
             self.log_exception("request failed outside of every door", exc_info=exc)
             text = "the registry failed to answer"
         answer = answer_of(code, status, text)
+        answer.headers["Server"] = "longshore"
         answer.force_close()
         return answer
 
