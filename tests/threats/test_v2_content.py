@@ -78,9 +78,11 @@ HEADERS = {
     "Host": ["evil.example", "111122223333.dkr.ecr.us-east-1.localhost", "a:b:c"],
     "X-Forwarded-For": ["1.2.3.4", "x"],
 }
-BODIES = [b"", b"{}", b"[", b"null", b"x" * 5000, b'{"schemaVersion":2}', b"[" * 5000, b'{"layers":[{}]}',
-          b"\xff\xfe", b'{"schemaVersion":2,"config":{"mediaType":"a/b","digest":"sha256:x","size":-1},"layers":[]}', b"NaN",
-          b"1e400", b'{"a":1,"a":2}', b'{"mediaType":5}', b'"\\ud800"', b"9" * 5000]  # fmt: skip
+BODIES = [
+    b"", b"{}", b"[", b"null", b"x" * 5000, b'{"schemaVersion":2}', b"[" * 5000, b'{"layers":[{}]}', b"\xff\xfe",
+    b'{"schemaVersion":2,"config":{"mediaType":"a/b","digest":"sha256:x","size":-1},"layers":[]}', b"NaN", b"1e400",
+    b'{"a":1,"a":2}', b'{"mediaType":5}', b'"\\ud800"', b"9" * 5000,
+]  # fmt: skip
 METHODS = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"]
 
 
