@@ -55,6 +55,13 @@ class Authenticator:
         sigv4.verify(claim, request, secret if owned is not None else None, now=now)
         return self._by_key(owned, "signature", claim.service, claim.region, now)
 
+    async def knows(self, claim: sigv4.Claim) -> bool:
+        """Whether there is such a key; the signature may be wrong all the same."""
+        if claim.security_token:
+            opened = sessions.open_token(self._sealer, claim.security_token)
+            return opened is not None and opened.access_key_id == claim.access_key_id
+        return await self._owned(claim.access_key_id) is not None
+
     async def header(self, authorization: str, now: dt.datetime) -> Principal:
         """Who an Authorization header of `/v2/` speaks for; ANONYMOUS for a token got without a login."""
         scheme, _, rest = authorization.partition(" ")

@@ -2,26 +2,20 @@
 
 An API body has to be whole before its signature can be checked, so anyone may make the server hold one. Small ones are
 held freely. A large one (a layer part, a manifest) must first get its size from one budget of the process; it waits
-in line for it, and is told to try again when its time is up (promises.md T19, T26, P11). The budget is given back when
-the request has been answered, since what was parsed from a body is as large as the body.
+in line for it, and is told to try again when its time is up (promises.md T19, T26, P11). Who names no key of this
+installation gets nothing of the budget, and could not keep it from others.
 """
 
 import asyncio
-import collections
 import contextlib
 import dataclasses
 import hashlib
 from collections.abc import AsyncIterator
-from typing import Final
 
 from aiohttp import ClientError, web
 
 from registry.aws.errors import Refusal
-
-SMALL: Final = 256 * 1024  # bytes that a body may have without asking the budget
-BUDGET: Final = (
-    40 * 1024 * 1024
-)  # of all large bodies in memory; one largest layer part fits, and parsing it takes twice more
+from registry.budget import LARGE, SMALL, Budget
 
 _GONE = (ConnectionError, ClientError, EOFError)  # what reading raises when the rest of the body will never come
 
@@ -38,59 +32,14 @@ class Body:
         return data
 
 
-class Budget:
-    """Bytes that may be held at once, given out first come first served."""
-
-    def __init__(self, size: int) -> None:
-        self._size = self._free = size
-        self._line: collections.deque[tuple[int, asyncio.Future[None]]] = collections.deque()
-
-    @property
-    def free(self) -> int:
-        return self._free
-
-    @contextlib.asynccontextmanager
-    async def hold(self, size: int) -> AsyncIterator[None]:
-        size = min(size, self._size)  # the very largest must come in too, alone
-        await self._get(size)
-        try:
-            yield
-        finally:
-            self._give(size)
-
-    async def _get(self, size: int) -> None:
-        if not self._line and size <= self._free:
-            self._free -= size
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._line.append((size, turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._give(size)  # it was given in the moment in which we stopped waiting
-            else:
-                self._line.remove((size, turn))
-                self._give(0)  # who stood behind may fit
-            raise
-
-    def _give(self, size: int) -> None:
-        self._free += size
-        while self._line and self._line[0][0] <= self._free:
-            wanted, turn = self._line.popleft()
-            if not turn.done():
-                self._free -= wanted
-                turn.set_result(None)
-
-
-_LARGE: Final = Budget(BUDGET)  # memory is the process's, and so is this
-
-
 @contextlib.asynccontextmanager
 async def body_of(
-    request: web.BaseRequest, *, limit: int, seconds: float, budget: Budget = _LARGE
+    request: web.BaseRequest, *, limit: int, seconds: float, keep: bool = True, budget: Budget = LARGE
 ) -> AsyncIterator[Body]:
-    """The body, of at most `limit` bytes and within `seconds`, for as long as the context lasts. Raises Refusal."""
+    """The body, of at most `limit` bytes and within `seconds`, for as long as the context lasts. Raises Refusal.
+
+    With `keep` false a large one is read and thrown away: that of a stranger, whom its signature will not help.
+    """
     declared = request.content_length
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise Refusal("UnsupportedMediaTypeException", 415, "A request body must be sent without Content-Encoding.")
@@ -99,21 +48,23 @@ async def body_of(
     deadline = asyncio.get_running_loop().time() + seconds
     await _invite(request)
     async with contextlib.AsyncExitStack() as held:
-        data, digest = bytearray(), hashlib.sha256()
-        budgeted = False
+        pieces: list[bytes] = []
+        digest, size, budgeted = hashlib.sha256(), 0, False
         while True:
-            if not budgeted and max(len(data), declared or 0) > SMALL:
+            if keep and not budgeted and max(size, declared or 0) > SMALL:
                 await _hold(held, budget, declared if declared is not None else limit, deadline)
                 budgeted = True
             piece = await _piece(request, deadline)
             if not piece:
                 break
-            if len(data) + len(piece) > limit:
+            size += len(piece)
+            if size > limit:
                 raise _too_large(limit)
-            data += piece
             digest.update(piece)
-        body = Body(bytes(data), digest.hexdigest())
-        del data
+            if keep or size <= SMALL:
+                pieces.append(piece)
+        body = Body(b"".join(pieces), digest.hexdigest())
+        pieces.clear()
         yield body
 
 

@@ -28,7 +28,7 @@ from registry.auth import sigv4
 from registry.auth.authorizer import Keys, tag_values
 from registry.auth.principals import ANONYMOUS, Principal
 from registry.aws import query, serialize, spec, validate
-from registry.aws.bodies import SMALL, Body, body_of
+from registry.aws.bodies import Body, body_of
 from registry.aws.errors import RETRY_SECONDS, Refusal, face
 from registry.aws.validate import Params as Params
 from registry.context import ACTION, ERROR, PRINCIPAL, RECORD, RESOURCE, Context, Deps
@@ -48,6 +48,7 @@ class _NoPermission:
 NO_PERMISSION_NEEDED: Final = _NoPermission()  # any caller whose signature holds may do it
 BY_HANDLER: Final = _NoPermission()  # its handler asks, for each of the resources that it finds
 
+_PARSE_INLINE: Final = 256 * 1024  # bytes of JSON that are read without a hop to a thread
 DEFAULT_BODY: Final = 1024 * 1024  # bytes of a request body, where an operation asks for no more
 UNSIGNED_BODY: Final = 64 * 1024  # of one that comes without a signature
 
@@ -163,7 +164,8 @@ class _Exchange:
         sigv4.check_window(claim, now)  # before the body is read: an old signature should cost nothing
         entry = self._entry()
         limit = entry.body_limit if entry is not None else DEFAULT_BODY
-        async with body_of(self.request, limit=limit, seconds=self.deps.settings.limits.json_seconds) as body:
+        seconds, keep = self.deps.settings.limits.json_seconds, await self.deps.authenticator.knows(claim)
+        async with body_of(self.request, limit=limit, seconds=seconds, keep=keep) as body:
             signed = sigv4.SignedRequest(
                 method=self.request.method,
                 raw_path=raw_path,
@@ -238,7 +240,7 @@ class _Exchange:
         def read() -> Params:
             return validate.params(service, operation.input, validate.read_json(body.take()), validate.JSON)
 
-        if len(body.data) > SMALL:
+        if len(body.data) > _PARSE_INLINE:
             return await asyncio.to_thread(read)  # others are not kept waiting while a megabyte is parsed
         return read()
 

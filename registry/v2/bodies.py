@@ -1,14 +1,16 @@
-"""Request bodies: as pieces while they come, or whole where they are small; bounded in size and in time.
+"""Request bodies: as pieces while they come, or whole; bounded in size, in time and in memory.
 
 aiohttp never closes a connection whose body drips in slowly, so both readers have a clock of their own (promises.md
 T26). Nothing is decompressed: what is stored is what was sent.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 from aiohttp import ClientError, web
 
+from registry.budget import LARGE, SMALL
 from registry.errors import TooLarge
 from registry.intake import BodyCut
 from registry.v2.errors import OciError
@@ -54,24 +56,48 @@ async def pieces(request: web.BaseRequest, *, floor_seconds: int) -> AsyncIterat
         yield piece
 
 
-async def whole(request: web.BaseRequest, what: str, *, limit: int, seconds: int) -> bytes:
-    """The body, at most `limit` bytes of it and within `seconds`. Raises TooLarge, BodyCut."""
-    if (request.content_length or 0) > limit:
+@contextlib.asynccontextmanager
+async def whole(request: web.BaseRequest, what: str, *, limit: int, seconds: int) -> AsyncIterator[bytes]:
+    """The body, at most `limit` bytes of it and within `seconds`. Raises TooLarge, BodyCut, OciError."""
+    declared = request.content_length
+    if (declared or 0) > limit:
         raise TooLarge(what, limit)
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise OciError("UNSUPPORTED", 415, f"{what} must be sent without Content-Encoding")
+    deadline = asyncio.get_running_loop().time() + seconds
     await invite(request)
-    parts: list[bytes] = []
-    size = 0
+    async with contextlib.AsyncExitStack() as held:
+        pieces: list[bytes] = []
+        size, budgeted = 0, False
+        while True:
+            if not budgeted and max(size, declared or 0) > SMALL:
+                await _hold(held, limit if declared is None else declared, deadline)
+                budgeted = True
+            piece = await _piece(request, what, deadline)
+            if not piece:
+                break
+            size += len(piece)
+            if size > limit:
+                raise TooLarge(what, limit)
+            pieces.append(piece)
+        body = b"".join(pieces)
+        pieces.clear()
+        yield body
+
+
+async def _hold(held: contextlib.AsyncExitStack, size: int, deadline: float) -> None:
     try:
-        async with asyncio.timeout(seconds):
-            while piece := await request.content.readany():
-                size += len(piece)
-                if size > limit:
-                    raise TooLarge(what, limit)
-                parts.append(piece)
+        async with asyncio.timeout_at(deadline):
+            await held.enter_async_context(LARGE.hold(size))
     except TimeoutError:
-        raise BodyCut(f"{what} took longer than {seconds} s") from None
+        raise OciError("UNSUPPORTED", 503, "the server is busy with other large requests; try again") from None
+
+
+async def _piece(request: web.BaseRequest, what: str, deadline: float) -> bytes:
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await request.content.readany()
+    except TimeoutError:
+        raise BodyCut(f"{what} took too long to come") from None
     except _GONE as error:
         raise BodyCut("the connection was lost") from error
-    return b"".join(parts)

@@ -68,11 +68,12 @@ def _asks_to_change(scopes: list[str]) -> bool:
 
 async def _from_form(deps: Deps, request: web.BaseRequest) -> Principal:
     """Who an OAuth2 password form speaks for."""
-    raw = await bodies.whole(request, "a login form", limit=_FORM_LIMIT, seconds=deps.settings.limits.json_seconds)
-    try:
-        form = {key: values[0] for key, values in parse_qs(raw.decode(), max_num_fields=50).items()}
-    except ValueError:
-        raise OciError("UNSUPPORTED", 400, "the login form is not readable") from None
+    seconds = deps.settings.limits.json_seconds
+    async with bodies.whole(request, "a login form", limit=_FORM_LIMIT, seconds=seconds) as raw:
+        try:
+            form = {key: values[0] for key, values in parse_qs(raw.decode(), max_num_fields=50).items()}
+        except ValueError:
+            raise OciError("UNSUPPORTED", 400, "the login form is not readable") from None
     if form.get("grant_type") != "password":
         raise NotAuthenticated("log in with grant_type=password; refresh tokens are not issued")
     user, password = form.get("username", ""), form.get("password", "")

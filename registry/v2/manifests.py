@@ -47,11 +47,11 @@ async def put(call: Call) -> web.StreamResponse:
         tags, digest = list(dict.fromkeys(named)), reference
     await call.repository_for_push()
     seconds = call.deps.settings.limits.manifest_seconds
-    body = await bodies.whole(call.request, "a manifest", limit=MAX_MANIFEST, seconds=seconds)
-    if not body:
-        raise OciError("MANIFEST_INVALID", 400, "the manifest is empty")
-    content_type = call.request.headers.get("Content-Type")
-    pushed = await images.put(call.deps, call.context.registry, call.name, body, content_type, tags=tags, digest=digest)
+    async with bodies.whole(call.request, "a manifest", limit=MAX_MANIFEST, seconds=seconds) as body:
+        if not body:
+            raise OciError("MANIFEST_INVALID", 400, "the manifest is empty")
+        kind = call.request.headers.get("Content-Type")
+        pushed = await images.put(call.deps, call.context.registry, call.name, body, kind, tags=tags, digest=digest)
     found = pushed.image.digest
     answer = empty(201, Location=f"/v2/{call.name}/manifests/{found}", Docker_Content_Digest=found)
     if pushed.image.subject is not None:

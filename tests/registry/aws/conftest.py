@@ -31,6 +31,9 @@ KEY_ID, SECRET, ACCOUNT = "AKIDEXAMPLE", "a secret/of+some length", "11112222333
 class OneKey:
     """An authenticator that knows one access key."""
 
+    async def knows(self, claim: sigv4.Claim) -> bool:
+        return claim.access_key_id == KEY_ID
+
     async def signed(self, claim: sigv4.Claim, request: sigv4.SignedRequest, now: dt.datetime) -> Principal:
         sigv4.verify(claim, request, SECRET if claim.access_key_id == KEY_ID else None, now=now)
         return root(AccountId(ACCOUNT), KEY_ID)

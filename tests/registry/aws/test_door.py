@@ -13,7 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from registry import errors
-from registry.aws import bodies, door, paging
+from registry.aws import door, paging
+from registry.budget import ALL, LARGE
 from registry.names import AccountId, Digest, Region, RegistryRef, repository_arn
 from registry.sts import identity
 
@@ -200,7 +201,7 @@ async def test_the_largest_part_arrives_and_its_budget_comes_back(server):
 
     assert answer["lastByteReceived"] == len(part) - 1
     assert answer["repositoryName"] == Digest.of(part)
-    assert bodies._LARGE.free == bodies.BUDGET
+    assert LARGE.free == ALL
 
 
 # --- which operation --------------------------------------------------------------------------------------------------
@@ -436,7 +437,7 @@ async def test_a_chunked_body_is_cut_off_at_the_limit(server):
     answer = await asyncio.wait_for(server.send(headers, chunk * 17), 10)
 
     assert (answer.status, answer.json["__type"]) == (413, "RequestEntityTooLargeException")
-    assert bodies._LARGE.free == bodies.BUDGET
+    assert LARGE.free == ALL
 
 
 async def test_a_chunked_body_is_read(server, toy):
@@ -461,7 +462,7 @@ async def test_a_body_that_does_not_arrive_in_time_is_told_so(serve, toy):
 async def test_large_bodies_wait_for_memory_and_are_told_to_come_again(serve, toy):
     server = await serve(toy.table, json_seconds=1)
     body = b" " * (300 * 1024)
-    async with bodies._LARGE.hold(bodies.BUDGET):
+    async with LARGE.hold(ALL):
         answer = await asyncio.wait_for(server.send(server.request(body, target=LIST), body), 10)
         small = await server.send(
             server.request(target=LIST, body=b'{"repositoryName":"app"}'), b'{"repositoryName":"app"}'

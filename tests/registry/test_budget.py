@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from registry.aws.bodies import Budget
+from registry.budget import Budget
 
 
 async def held(budget: Budget, size: int, until: asyncio.Event, log: list[int]) -> None:
@@ -78,6 +78,26 @@ async def test_a_turn_that_comes_in_the_moment_of_giving_up_is_passed_on():
             await waiter
     assert budget.free == 10
     assert log == [10]
+
+
+async def test_who_gives_up_in_the_moment_in_which_bytes_are_given_is_passed_over():
+    budget, log, done = Budget(10), [], asyncio.Event()
+    holder_done = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(held(budget, 10, holder_done, log))
+        await settle()
+        impatient = asyncio.create_task(held(budget, 7, done, log))
+        tasks.create_task(held(budget, 9, done, log))
+        await settle()
+        holder_done.set()
+        impatient.cancel()  # its turn is cancelled at once, itself only after the holder has given its bytes
+        with pytest.raises(asyncio.CancelledError):
+            await impatient
+        await settle()
+
+        assert log == [10, 9]
+        done.set()
+    assert budget.free == 10
 
 
 async def test_the_very_largest_comes_in_alone():
