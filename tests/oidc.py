@@ -7,7 +7,6 @@ import json
 import ssl
 import threading
 import time
-from pathlib import Path
 from typing import Any, Final
 
 import trustme
@@ -65,12 +64,9 @@ class Key:
 class Issuer:
     """A server of its own, in a thread. `documents` is what it answers, by path; `asked` counts by path."""
 
-    def __init__(self, directory: Path, keys: list[Key]) -> None:
+    def __init__(self, authority: trustme.CA, keys: list[Key]) -> None:
         self.keys = keys
         self.asked: collections.Counter[str] = collections.Counter()
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(directory / "ca.pem")
-        self.ca = directory / "ca.pem"
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())

@@ -16,6 +16,7 @@ Sources: IANA special-purpose address registries; RFC 4291, 6052 (NAT64), 3056 (
 import asyncio
 import dataclasses
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -36,6 +37,8 @@ _CONNECT_SECONDS: Final = 10
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PORTS: Final = {"http": 80, "https": 443}
 
+_BRACKETS: Final = re.compile(r"\[([^\[\]]*)\]")
+_HOST: Final = re.compile(r"[a-z0-9_.:-]+")
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")  # all else has a special meaning
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 # What Python's own tables do not call special in every version.
@@ -66,12 +69,13 @@ class Rule:
     @classmethod
     def parse(cls, text: str) -> Self:
         """`registry.lan`, `10.0.0.0/8`, `127.0.0.1:5000`, `[::1]:5000`. Raises ValueError."""
+        bracketed = _BRACKETS.fullmatch(text)
         try:
-            return cls(network=ipaddress.ip_network(text.strip("[]"), strict=False))
+            return cls(network=ipaddress.ip_network(bracketed[1] if bracketed else text, strict=False))
         except ValueError:
             parts = URL(f"//{text}")
         host = (parts.raw_host or "").rstrip(".")
-        if not host or parts.user is not None or parts.path not in ("", "/") or parts.query_string or parts.fragment:
+        if not _HOST.fullmatch(host) or parts.user is not None or str(parts).count("/") > 2 or parts.query_string:
             raise ValueError("must be hosts, addresses or networks, each with a port or without: 10.0.0.0/8, a.lan:443")
         try:
             return cls(network=ipaddress.ip_network(host), port=parts.explicit_port)
