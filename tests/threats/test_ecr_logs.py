@@ -148,10 +148,10 @@ def test_who_could_not_log_in_is_logged_without_a_principal(server, credentials,
 def test_a_refusal_of_sts_names_its_operation(server):
     """The query protocol has no header that says it."""
     with server.client("sts") as sts:
-        told = refusal(sts.get_session_token)
+        told = refusal(sts.assume_role)
     (line,) = lines_of(server, request_id(told.response))
 
-    assert (line["action"], line["principal"]) == ("sts:GetSessionToken", ROOT)
+    assert (line["action"], line["principal"]) == ("sts:AssumeRole", ROOT)
 
 
 def test_changes_by_v2_leave_one_line_each(server, client):
