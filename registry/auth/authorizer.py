@@ -135,6 +135,8 @@ def _keys(asked: Asked, caller: Caller, resource: Resource) -> dict[str, str | t
         found[f"aws:ResourceTag/{name}"] = value
         if service in ("ecr", "iam"):
             found[f"{service}:ResourceTag/{name}"] = value
+    if service == "iam" and resource.boundary is not None:
+        found["iam:PermissionsBoundary"] = resource.boundary
     if principal.session is not None:
         issued = principal.session.issued_at.isoformat(timespec="seconds").replace("+00:00", "Z")
         found["aws:TokenIssueTime"] = issued

@@ -45,6 +45,7 @@ class Resource:
     tags: Mapping[str, str]
     policies: tuple[tuple[str, str, Bindings], ...] = ()  # (name, text, who its names were when it was put)
     trust: bool = False  # they are a role's trust policy: what it does not allow, nothing else does
+    boundary: str | None = None  # ARN of a user's or role's permissions boundary
 
 
 NOTHING: Final = Resource(account=None, tags={})
@@ -119,12 +120,18 @@ class Rights:
     async def _identity_resource(self, arn: str, action: str) -> Resource:
         """A user or role. For who asks to be a role its trust policy speaks, and it alone for one that is not there."""
         found = await self._stamped.get(("named", arn), functools.partial(_named, arn=arn))
-        tags = found.resource_tags if found is not None else {}
         account, trust = AccountId(arn.split(":", 5)[4]), action.lower().startswith("sts:")
-        if found is None or found.trust is None or not trust:
-            return Resource(account=account, tags=tags, trust=trust)
-        own = ((arn, found.trust.document, found.trust.bindings),)
-        return Resource(account=account, tags=tags, policies=own, trust=True)
+        if found is None:
+            return Resource(account=account, tags={}, trust=trust)
+        identity, boundary = found
+        own = () if identity.trust is None else ((arn, identity.trust.document, identity.trust.bindings),)
+        return Resource(
+            account=account,
+            tags=identity.resource_tags,
+            policies=own if trust else (),
+            trust=trust,
+            boundary=boundary,
+        )
 
     async def _registry_resource(self, arn: str, action: str) -> Resource:
         """An ARN that names no one repository, such as `repository/*`; or none at all."""
@@ -189,14 +196,16 @@ def _managed_source(policy_id: str, own: Mapping[str, tuple[str, str, str, str]]
     return access.stored("identity", f"arn:aws:iam::{account}:policy{path}{name}", document)
 
 
-def _named(tx: Tx, *, arn: str) -> Identity | None:
-    """The user or role of exactly that ARN."""
+def _named(tx: Tx, *, arn: str) -> tuple[Identity, str | None] | None:
+    """The user or role of exactly that ARN, and the ARN of the boundary."""
     kind, _, rest = arn.split(":", 5)[5].partition("/")
     if kind not in ("user", "role"):
         return None
     account = AccountId(arn.split(":", 5)[4])
     found = identities.find(tx, account, "user" if kind == "user" else "role", rest.rpartition("/")[2])
-    return found if found is not None and found.arn == arn else None
+    if found is None or found.arn != arn:
+        return None
+    return found, None if found.boundary_id is None else _managed(tx, ids=(found.boundary_id,))[0].name
 
 
 def _registry_policy(tx: Tx, *, registry: RegistryRef) -> _RegistryPolicy | None:

@@ -6,16 +6,16 @@ from registry.context import Context
 from registry.entities import Kind, ManagedPolicy
 from registry.iam import listing, shapes
 from registry.iam.kinds import for_each, name_of
-from registry.iam.resources import NAMES
+from registry.iam.resources import NAMES, boundary_key, policy_key
 
 
-@for_each("Attach{}Policy")
+@for_each("Attach{}Policy", keys=policy_key)
 async def attach(kind: Kind, ctx: Context, req: Params) -> Result:
     await attachments.attach(ctx.deps, ctx.registry.account, kind, name_of(kind, req), req["PolicyArn"])
     return {}
 
 
-@for_each("Detach{}Policy")
+@for_each("Detach{}Policy", keys=policy_key)
 async def detach(kind: Kind, ctx: Context, req: Params) -> Result:
     await attachments.detach(ctx.deps, ctx.registry.account, kind, name_of(kind, req), req["PolicyArn"])
     return {}
@@ -57,7 +57,7 @@ async def list_inline(kind: Kind, ctx: Context, req: Params) -> Result:
     return listing.answer(ctx, page, "PolicyNames", listing.part(page, list(found), str), str, str)
 
 
-@for_each("Put{}PermissionsBoundary", ("user", "role"))
+@for_each("Put{}PermissionsBoundary", ("user", "role"), keys=boundary_key)
 async def put_boundary(kind: Kind, ctx: Context, req: Params) -> Result:
     await identities.set_boundary(ctx.deps, ctx.registry.account, kind, name_of(kind, req), req["PermissionsBoundary"])
     return {}

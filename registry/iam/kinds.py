@@ -10,7 +10,7 @@ import functools
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from registry.aws.door import Params, Result, operation
+from registry.aws.door import ConditionKeys, Params, Result, operation
 from registry.context import Context
 from registry.entities import Kind
 from registry.iam.resources import NAMES, on
@@ -20,12 +20,15 @@ Shared = Callable[[Kind, Context, Params], Awaitable[Result]]
 ALL: Final[tuple[Kind, ...]] = ("user", "group", "role")
 
 
-def for_each(template: str, kinds: Sequence[Kind] = ALL) -> Callable[[Shared], Shared]:
+def for_each(
+    template: str, kinds: Sequence[Kind] = ALL, *, keys: ConditionKeys = lambda req: {}
+) -> Callable[[Shared], Shared]:
     """Enter the decorated function once for each kind; `{}` in the operation's name is User, Group or Role."""
 
     def enter(shared: Shared) -> Shared:
         for kind in kinds:
-            operation("iam", template.format(kind.capitalize()), on=on(kind))(functools.partial(shared, kind))
+            name = template.format(kind.capitalize())
+            operation("iam", name, on=on(kind), keys=keys)(functools.partial(shared, kind))
         return shared
 
     return enter

@@ -7,6 +7,7 @@ path `/`, and whoever may not do the operation on that learns nothing of whether
 from collections.abc import Awaitable, Callable
 
 from registry import access_keys, identities
+from registry.auth.authorizer import Keys
 from registry.aws.door import Params
 from registry.context import Context
 from registry.entities import Entity, Kind, entity_arn
@@ -71,3 +72,18 @@ def subject(ctx: Context, req: Params) -> str | None:
 
 def _root(account: AccountId) -> str:
     return f"arn:aws:iam::{account}:root"
+
+
+# --- condition keys ---------------------------------------------------------------------------------------------------
+# Source: AWS service authorization reference, "AWS Identity and Access Management". Who may attach only some policies,
+# or only create who is bounded by one, is held to it by these.
+
+
+def policy_key(req: Params) -> Keys:
+    """The managed policy that is attached or detached."""
+    return {"iam:PolicyARN": req["PolicyArn"]}
+
+
+def boundary_key(req: Params) -> Keys:
+    """The boundary that is put, or that who is created gets."""
+    return {"iam:PermissionsBoundary": req["PermissionsBoundary"]} if "PermissionsBoundary" in req else {}

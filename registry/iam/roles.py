@@ -5,10 +5,10 @@ from registry.aws.door import Params, Result, operation
 from registry.context import Context
 from registry.entities import folded
 from registry.iam import listing, shapes
-from registry.iam.resources import on, on_all, on_new
+from registry.iam.resources import boundary_key, on, on_all, on_new
 
 
-@operation("iam", "CreateRole", on=on_new("role", "RoleName"))
+@operation("iam", "CreateRole", on=on_new("role", "RoleName"), keys=boundary_key)
 async def create_role(ctx: Context, req: Params) -> Result:
     made = await roles.create(
         ctx.deps,

@@ -6,10 +6,10 @@ from registry.context import Context
 from registry.entities import folded
 from registry.errors import NoSuchEntity
 from registry.iam import listing, shapes
-from registry.iam.resources import on, on_all, on_new, on_self_or_user, subject
+from registry.iam.resources import boundary_key, on, on_all, on_new, on_self_or_user, subject
 
 
-@operation("iam", "CreateUser", on=on_new("user", "UserName"))
+@operation("iam", "CreateUser", on=on_new("user", "UserName"), keys=boundary_key)
 async def create_user(ctx: Context, req: Params) -> Result:
     made = await identities.create(
         ctx.deps,
