@@ -417,6 +417,76 @@ def test_a_policy_that_names_nobody_is_refused(server, repository):
     assert told.code == "InvalidParameterException"
 
 
+@pytest.mark.parametrize("source", ["unreadable", "other-account", "absent"])
+def test_a_blob_is_mounted_only_from_where_the_caller_may_read(server, other_root, source):
+    """T11: whatever the reason, the client is told to upload, and learns nothing."""
+    data = builders.unique_bytes()
+    mine, theirs = unique_name("mine"), unique_name("theirs")
+    server.create(mine)
+    server.create(theirs)
+    digest = builders.push_blob(server, theirs, data)
+    if source == "absent":
+        digest = builders.digest_of(builders.unique_bytes())
+    _, keys = user(server, allow("ecr:*", on=arn_of(mine)))
+    asking = other_root if source == "other-account" else keys
+    if source == "other-account":
+        with client(server, "ecr", other_root) as ecr:
+            ecr.create_repository(repositoryName=mine)
+    host = {"Host": host_of(server, OTHER)} if source == "other-account" else {}
+    answers = [
+        ask(server, asking, "POST", f"/v2/{mine}/blobs/uploads/?mount={digest}{more}", **host)
+        for more in (f"&from={theirs}", "")
+    ]
+
+    assert [answer.status for answer in answers] == [202, 202]
+    assert ask(server, asking, "HEAD", f"/v2/{mine}/blobs/{digest}", **host).status == 404
+
+
+# --- rights that later doors will ask for -----------------------------------------------------------------------------
+
+
+def explained(server: RunningServer, principal: str, action: str, resource: str) -> str:
+    ran = longshore(
+        "policy", "explain", "--data", server.data, "--principal", principal, "--action", action,
+        "--resource", resource, "--output", "json",
+    )  # fmt: skip
+    return str(ran.json["decision"])
+
+
+def test_replication_is_the_destinations_to_grant_by_repository(server, other_root):
+    """T40: to the source account's identity, for the repositories that the registry policy names."""
+    source = f"arn:aws:iam::{OTHER}:root"
+    text = grant(source, actions=["ecr:ReplicateImage"], Resource=arn_of("prod-*"))
+    with server.client() as ecr:
+        before = explained(server, source, "ecr:ReplicateImage", arn_of("prod-app"))
+        ecr.put_registry_policy(policyText=text)
+        within = [
+            explained(server, source, "ecr:ReplicateImage", arn_of("prod-app")),
+            explained(server, source, "ecr:ReplicateImage", arn_of("dev-app")),
+            explained(server, source, "ecr:CreateRepository", arn_of("prod-app")),
+        ]
+        ecr.delete_registry_policy()
+
+    assert before == "implicitDeny"
+    assert within == ["allowed", "implicitDeny", "implicitDeny"]
+
+
+def test_pulling_does_not_bring_the_right_to_import(server, repository):
+    """T45: a cache that fills itself needs BatchImportUpstreamImage and CreateRepository."""
+    name, _ = user(server, allow(*PULL))
+    principal = f"arn:aws:iam::{ACCOUNT}:user/{name}"
+    decisions = {
+        action: explained(server, principal, action, arn_of("cache/new"))
+        for action in ("ecr:BatchGetImage", "ecr:BatchImportUpstreamImage", "ecr:CreateRepository")
+    }
+
+    assert decisions == {
+        "ecr:BatchGetImage": "allowed",
+        "ecr:BatchImportUpstreamImage": "implicitDeny",
+        "ecr:CreateRepository": "implicitDeny",
+    }
+
+
 # --- changes take effect at once --------------------------------------------------------------------------------------
 
 
