@@ -57,6 +57,7 @@ PARTS: Final[Mapping[str, Callable[[], bool]]] = {
     "buildah": _found("buildah"),
     "crane": _found("crane"),
     "regctl": _found("regctl"),
+    "oras": _found("oras"),
     "terraform": lambda: _found("terraform")() and terraform_plugins() is not None,
     "tmpfs": lambda: os.geteuid() == 0 and _mounts(),
     "strace": _found("strace"),

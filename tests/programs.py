@@ -28,6 +28,7 @@ def run(
     refused: bool = False,
     input: str | bytes = "",
     environment: Mapping[str, str] | None = None,
+    directory: Path = ROOT,
     seconds: float = 120,
 ) -> Ran:
     """Run a program to its end. It must succeed, or with `refused` must fail; AssertionError with its words otherwise.
@@ -37,7 +38,7 @@ def run(
     began = time.monotonic()
     done = subprocess.run(
         [str(word) for word in command],
-        cwd=ROOT,
+        cwd=directory,
         env={**clean_environment(), **(environment or {}), "PATH": PATH},
         input=input.encode() if isinstance(input, str) else input,
         capture_output=True,
