@@ -499,6 +499,14 @@ def test_an_unlawful_element_is_refused_in_both_forms(element: Json, path: str, 
         ),
         (identity(Resource="arn:aws:s3::b"), "The policy failed legacy parsing"),
         (identity(Principal="*"), "Policy document should not specify a principal."),
+        (identity(Resource="arn"), 'Resource arn must be in ARN format or "*".'),
+        (identity(Resource="arn:b"), 'Partition "b" is not valid for resource "arn:b:*:*:*:*".'),
+        (identity(Action=f"{'a' * 64}b_:c"), f"Vendor {'a' * 64} is not valid"),
+        (
+            identity(Sid="a-b"),
+            "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression "
+            "[0-9A-Za-z]*",
+        ),
     ],
 )
 def test_a_refusal_carries_the_sentence_of_iam(statement: Json, text: str) -> None:
@@ -509,9 +517,9 @@ def test_a_refusal_carries_the_sentence_of_iam(statement: Json, text: str) -> No
 
 
 def test_the_sids_of_an_identity_policy_are_unique() -> None:
-    trouble = refused(parse_identity_policy, policy(identity(Sid="a"), identity(Sid="b"), identity(Sid="a")))
+    trouble = refused(parse_identity_policy, policy(identity(Sid="a"), identity(Sid="b"), identity(Sid="b")))
 
-    assert trouble.path == "$.Statement"
+    assert (trouble.path, trouble.why) == ("$.Statement", 'Sid "b" appears twice')
     assert trouble.text == "Statement IDs (SID) in a single policy must be unique."
     assert len(parse_identity_policy(policy(identity(Sid=""), identity(Sid=""), identity())).statements) == 3
 
@@ -521,7 +529,9 @@ def test_the_size_of_an_identity_policy_does_not_count_white_space() -> None:
     small = len("".join(exact.split()))
 
     assert parse_identity_policy(" \n\t" * 5000 + exact, limit=small)
-    assert "more than" in refused(lambda text: parse_identity_policy(text, limit=small - 1), exact).why
+    trouble = refused(lambda text: parse_identity_policy(text, limit=small - 1), exact)
+    assert (trouble.path, trouble.why) == ("$", f"more than {small - 1} characters")
+    assert trouble.text == f"Maximum policy size of {small - 1} bytes exceeded"
 
 
 def test_the_size_of_a_repository_policy_counts_every_character() -> None:
@@ -529,7 +539,8 @@ def test_the_size_of_a_repository_policy_counts_every_character() -> None:
     largest = text + " " * (documents.REPOSITORY_POLICY - len(text))
 
     assert parse_resource_policy(largest)
-    assert "more than 10240" in refused(parse_resource_policy, largest + " ").why
+    trouble = refused(parse_resource_policy, largest + " ")
+    assert (trouble.path, trouble.why) == ("$", "more than 10240 characters")
 
 
 def test_the_limits_are_those_of_aws() -> None:
@@ -545,7 +556,30 @@ def test_an_identity_policy_is_latin() -> None:
     assert parse_identity_policy(json.dumps({"Statement": identity(), "Id": "é"}, ensure_ascii=False))
     for character in ("\u0100", "\u20ac", "\u202e"):
         text = json.dumps({"Statement": identity(), "Id": character}, ensure_ascii=False)
-        assert "outside of" in refused(parse_identity_policy, text).why
+        trouble = refused(parse_identity_policy, text)
+        assert trouble.path == "$" and "outside of" in trouble.why
+
+
+def test_a_resource_policy_without_principals_is_told_so() -> None:
+    assert refused(parse_resource_policy, policy(identity())).text == "Missing required field Principal"
+
+
+@pytest.mark.parametrize(
+    "partition", ["aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"]
+)
+def test_every_partition_of_aws_is_known(partition: str) -> None:
+    """Page: reference_identifiers."""
+    arn = f"arn:{partition}:ecr:eu-west-1:{ACCOUNT}:repository/x"
+    (statement,) = parse_identity_policy(policy(identity(Resource=arn))).statements
+
+    assert statement.resources == (arn,)
+
+
+def test_names_that_are_left_out_are_empty() -> None:
+    found = parse_resource_policy(policy(resource()))
+
+    assert (found.id, found.statements[0].sid) == ("", "")
+    assert parse_identity_policy(policy(identity())).statements[0].sid == ""
 
 
 # --- what comes out ---------------------------------------------------------------------------------------------------
