@@ -181,7 +181,7 @@ def _make_identity(root: Path, region: Region, store_id: str) -> None:
     for shard in _SHARDS:
         (root / shard).mkdir(mode=0o700, exist_ok=True)
     sync_directory(root)
-    draft = root / f".{IDENTITY_FILE}.{os.getpid()}"
+    draft = root / f".{IDENTITY_FILE}.{secrets.token_hex(8)}"  # two containers may have the same process id
     with open(draft, "w", encoding="utf-8") as out:
         json.dump({"storeId": store_id, "region": region}, out)
         out.flush()
@@ -206,8 +206,13 @@ def _read_identity(file: Path, region: Region) -> str:
 
 
 def _shard_keys(directory: Path, older_than: float) -> list[str]:
+    found: list[str] = []
     with os.scandir(directory) as entries:
-        return sorted(entry.name for entry in entries if entry.stat().st_mtime < older_than)
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
+                if entry.stat().st_mtime < older_than:
+                    found.append(entry.name)
+    return sorted(found)
 
 
 async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
