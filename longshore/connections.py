@@ -28,6 +28,7 @@ from registry.options import Limits
 from registry.v2.errors import answer_of
 
 _RESERVED = 128  # file descriptors for rows, bytes, logs
+_DESCRIPTORS: Final = 65_536  # that are asked for; as many idle connections as they allow take 160 MB
 
 _SO_ATTACH_FILTER: Final = 26  # which the socket module does not name
 _ON_ITS_WAY: Final = 1.0  # seconds, from the stop on, in which an open connection may bring another request
@@ -39,7 +40,7 @@ class Census:
     """Counts open connections and says whether one more may come in."""
 
     def __init__(self, limits: Limits) -> None:
-        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        descriptors = _descriptors()
         # A connection may hold a second descriptor, the blob that it sends or receives.
         room = max((descriptors - _RESERVED) // 2, 16)
         self.most = min(limits.connections or room, room)
@@ -73,10 +74,18 @@ class Connection(RequestHandler):
 
     __slots__ = ("_census", "_counted_as", "_is_between_requests", "_replies", "_source", "key")
 
-    def __init__(self, manager: web.Server, *, census: Census, replies: Replies | None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        manager: web.Server,
+        *,
+        census: Census,
+        replies: Replies | None,
+        counted_as: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(manager, **kwargs)
         self._census, self._replies = census, replies
-        self._counted_as: str | None = None
+        self._counted_as = counted_as  # the source, once it is counted
         self._source = ""
         self._is_between_requests = replies is not None  # every byte so far belongs to a request that came whole
         self.key: Key | None = None  # of the request that is at work, if its answer may be kept
@@ -99,6 +108,8 @@ class Connection(RequestHandler):
         if not is_waiting or transport is None or self._close or self._force_close:
             return False
         assert self._replies is not None and isinstance(transport, asyncio.Transport)
+        if transport.get_write_buffer_size():
+            return False  # a client that does not read would have replies pile up; the framework waits for it
         reply = self._replies.find(self.key, new_request_id)
         if reply is None:
             return False
@@ -113,7 +124,7 @@ class Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = transport.get_extra_info("peername")
         source = self._source = str(peer[0]) if isinstance(peer, tuple) else "local"
-        refused = self._census.enter(source)
+        refused = self._census.enter(source) if self._counted_as is None else None
         super().connection_made(transport)
         if refused is None:
             self._counted_as = source
@@ -123,10 +134,14 @@ class Connection(RequestHandler):
             transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self.leave()
+        super().connection_lost(exc)
+
+    def leave(self) -> None:
+        """Be counted no more."""
         if self._counted_as is not None:
             self._census.leave(self._counted_as)
             self._counted_as = None
-        super().connection_lost(exc)
 
     @property
     def is_busy(self) -> bool:
@@ -173,8 +188,15 @@ class Server(web.Server):
         self._census, self._replies, self._options, self._own_loop = census, replies, kwargs, loop
         self._is_stopping = False
 
-    def __call__(self) -> RequestHandler:
-        return Connection(self, census=self._census, replies=self._replies, loop=self._own_loop, **self._options)
+    def __call__(self, *, counted_as: str | None = None) -> Connection:
+        return Connection(
+            self,
+            census=self._census,
+            replies=self._replies,
+            counted_as=counted_as,
+            loop=self._own_loop,
+            **self._options,
+        )
 
     async def take_in(self, accepted: list[socket.socket], tls: ssl.SSLContext | None) -> None:
         """Serve connections that were accepted elsewhere."""
@@ -213,6 +235,18 @@ class Server(web.Server):
 
     def _open(self) -> list[Connection]:
         return [one for one in self.connections if isinstance(one, Connection)]
+
+
+def _descriptors() -> int:
+    """How many file descriptors the process may have, after asking for more where it is allowed to: the usual limit, a
+    thousand, is there for programs of another kind."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return wanted
+    return _DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
 
 
 def turn_away(listener: socket.socket) -> None:

@@ -28,6 +28,7 @@ from longshore import observe, wiring
 from longshore.app import App
 from longshore.config import Config
 from longshore.connections import Census, Server, turn_away, waiting
+from longshore.doorway import Doorway
 from longshore.replies import Replies
 from longshore.wiring import CannotStart
 
@@ -118,9 +119,10 @@ async def _serve(config: Config, listener: socket.socket, announce: Callable[[],
     # Nothing that aiohttp does by itself to a body is wanted: it would inflate what was sent compressed.
     # With every request logged, none may be answered below the log.
     replies = Replies(most_bytes=_REPLIES) if config.server.fast_replies and config.log.access != "all" else None
+    census = Census(config.limits)
     server = Server(
         App(config=config, deps=deps, replies=replies),
-        census=Census(config.limits),
+        census=census,
         replies=replies,
         loop=loop,
         keepalive_timeout=_KEEPALIVE,
@@ -133,15 +135,15 @@ async def _serve(config: Config, listener: socket.socket, announce: Callable[[],
     await runner.setup()
     try:
         tls = _tls(config)
-        site = web.SockSite(runner, listener, ssl_context=tls)
-        await site.start()
+        doorway = Doorway(server, listener, census, tls)
+        doorway.open()
         announce()
         await stop.wait()
         _log.info("draining: no new connections, requests in flight have %s s", config.server.drain_seconds)
         if parent is None:
             turn_away(listener)
         accepted = waiting(listener)
-        await site.stop()
+        doorway.close()
         await server.take_in(accepted, tls)
     finally:
         await runner.cleanup()
