@@ -6,7 +6,7 @@ from registry.context import Context
 from registry.entities import folded
 from registry.errors import NoSuchEntity
 from registry.iam import listing, shapes
-from registry.iam.resources import boundary_key, on, on_all, on_new, on_self_or_user, subject
+from registry.iam.resources import boundary_key, on, on_all, on_everything, on_new, on_self_or_user, subject
 
 
 @operation("iam", "CreateUser", on=on_new("user", "UserName"), keys=boundary_key)
@@ -85,6 +85,11 @@ _none_of("ListMFADevices", "MFADevices")
 _none_of("ListSSHPublicKeys", "SSHPublicKeys")
 _none_of("ListServiceSpecificCredentials", "ServiceSpecificCredentials")
 _none_of("ListSigningCertificates", "Certificates")
+
+
+@operation("iam", "ListVirtualMFADevices", on=on_everything)
+async def list_virtual_mfa_devices(_ctx: Context, _req: Params) -> Result:
+    return {"VirtualMFADevices": [], "IsTruncated": False}
 
 
 @operation("iam", "GetLoginProfile", on=on_self_or_user)

@@ -1,27 +1,15 @@
 """Terraform's AWS provider, pointed at a server by the variables of `longshore env` and by nothing else."""
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from tests import parts
 from tests.api import refusal
-from tests.cli import Finished, run
 from tests.servers import ACCOUNT, REGION, RunningServer
+from tests.terraform import PROVIDER, Terraform
 
 pytestmark = pytest.mark.real("terraform")
 
-Terraform = Callable[..., Finished]
-
-PROVIDER = """
-terraform {
-  required_providers {
-    aws = { source = "hashicorp/aws" }
-  }
-}
-"""
 POLICY = """
 resource "aws_ecr_repository_policy" "app" {
   repository = aws_ecr_repository.app.name
@@ -100,47 +88,8 @@ def server(start_server) -> RunningServer:
 
 
 @pytest.fixture
-def terraform(server, tmp_path) -> Iterator[Terraform]:
-    """A function that writes the configuration and runs terraform on it."""
-    folder = tmp_path / "terraform"
-    folder.mkdir()
-    plugins = parts.terraform_plugins()
-    assert plugins is not None
-
-    def command(verb: str, text: str, *arguments: str) -> Finished:
-        (folder / "main.tf").write_text(text)
-        if not (folder / ".terraform").exists():
-            ready = terraform_in(folder, server, "init", f"-plugin-dir={plugins}", "-input=false")
-            assert ready.code == 0, ready.err
-        return terraform_in(folder, server, verb, *arguments)
-
-    yield command
-
-
-def terraform_in(folder: Path, server: RunningServer, *arguments: str) -> Finished:
-    environment = {name: value for name, value in server.client_environment().items() if name.startswith("AWS_")}
-    return run(
-        "terraform",
-        *arguments,
-        "-no-color",
-        cwd=folder,
-        PATH="/usr/local/bin:/usr/bin:/bin",
-        CHECKPOINT_DISABLE="1",
-        TF_IN_AUTOMATION="1",
-        **environment,
-    )
-
-
-def applied(done: Finished) -> str:
-    """The summary: what was added, changed and destroyed."""
-    assert done.code == 0, done.err
-    return next(line for line in done.out.splitlines() if "complete! Resources:" in line)
-
-
-def plans_nothing(terraform: Terraform, text: str) -> bool:
-    done = terraform("plan", text, "-detailed-exitcode", "-input=false")
-    assert done.code in (0, 2), done.err
-    return done.code == 0
+def terraform(server, tmp_path) -> Terraform:
+    return Terraform(tmp_path / "terraform", server)
 
 
 def test_repositories_and_their_policy_from_first_to_last(terraform, server):
@@ -148,19 +97,19 @@ def test_repositories_and_their_policy_from_first_to_last(terraform, server):
     extra = EXCLUSIONS if terraform("validate", PROVIDER + EXCLUSIONS).code == 0 else ""
     count = 4 if extra else 3
     before, after = BEFORE + extra, AFTER + extra
-    first = applied(terraform("apply", before, "-auto-approve", "-input=false"))
-    empty = plans_nothing(terraform, before)
+    first = terraform.apply(before)
+    empty = terraform.plans_nothing(before)
     told = {name: one["value"] for name, one in json.loads(terraform("output", before, "-json").out).items()}
     with server.client() as ecr:
         made = {one["repositoryName"]: one for one in ecr.describe_repositories()["repositories"]}
         ecr.untag_resource(resourceArn=told["arn"], tagKeys=["team"])
-        drifted = not plans_nothing(terraform, before)
-        second = applied(terraform("apply", after, "-auto-approve", "-input=false"))
-        empty_again = plans_nothing(terraform, after)
+        drifted = not terraform.plans_nothing(before)
+        second = terraform.apply(after)
+        empty_again = terraform.plans_nothing(after)
         changed = ecr.describe_repositories(repositoryNames=["team/app"])["repositories"][0]
         tags = ecr.list_tags_for_resource(resourceArn=told["arn"])["tags"]
         policy = ecr.get_repository_policy(repositoryName="team/app")["policyText"]
-        last = applied(terraform("destroy", after, "-auto-approve", "-input=false"))
+        last = terraform.destroy(after)
         gone = refusal(ecr.describe_repositories, repositoryNames=["team/app"])
 
     assert first == f"Apply complete! Resources: {count} added, 0 changed, 0 destroyed."
@@ -189,7 +138,7 @@ def test_repositories_and_their_policy_from_first_to_last(terraform, server):
 def test_a_region_that_amazon_does_not_have_needs_one_flag(terraform, server):
     """docs/terraform.md says so."""
     refused = terraform("plan", PROVIDER + NOWHERE.replace("= true", "= false"), "-input=false")
-    told = applied(terraform("apply", PROVIDER + NOWHERE, "-auto-approve", "-input=false"))
+    told = terraform.apply(PROVIDER + NOWHERE)
     with server.client(region="xx-nowhere-7") as ecr:
         found = ecr.describe_repositories()["repositories"]
 

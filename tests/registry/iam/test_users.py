@@ -176,6 +176,7 @@ def test_what_users_never_have_is_an_empty_list(iam, name):
     iam.create_user(UserName=name)
 
     assert iam.list_mfa_devices(UserName=name)["MFADevices"] == []
+    assert iam.list_virtual_mfa_devices()["VirtualMFADevices"] == []
     assert iam.list_ssh_public_keys(UserName=name)["SSHPublicKeys"] == []
     assert iam.list_signing_certificates(UserName=name)["Certificates"] == []
     assert iam.list_service_specific_credentials(UserName=name)["ServiceSpecificCredentials"] == []
