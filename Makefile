@@ -1,6 +1,8 @@
 # Each target sets up what it needs in .venv and runs one command.
 PYTHON ?= python3
 VENV := .venv
+# Tests wait more than they work: two at a time, each file by one process. PARALLEL=0 runs them one after another.
+PARALLEL ?= 2
 BIN := $(VENV)/bin
 
 .PHONY: serve test lint format lock bench clean
@@ -10,7 +12,7 @@ serve: $(VENV)/runtime   ## run the server on its embedded defaults
 
 test: $(VENV)/dev        ## check style, types and house laws, then run every test
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(PARALLEL) --dist loadfile $(ARGS)
 
 lint: $(VENV)/dev        ## the checks of `test` alone
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
