@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
+from registry import threads
 from registry.errors import TooLarge
 
 BATCH: Final = 512 * 1024  # bytes
@@ -66,7 +67,7 @@ async def receive(chunks: AsyncIterator[bytes], fd: int, state: Hash, *, limit: 
     """
     total, size = 0, 0
     batch: list[bytes] = []
-    running: asyncio.Task[None] | None = None
+    running: asyncio.Future[None] | None = None
     cut: BodyCut | None = None
     try:
         try:
@@ -77,19 +78,17 @@ async def receive(chunks: AsyncIterator[bytes], fd: int, state: Hash, *, limit: 
                     raise TooLarge("a layer", limit)
                 if size >= BATCH or len(batch) >= _IOV_MAX:
                     if running is not None:
-                        await running
-                    running = asyncio.ensure_future(asyncio.to_thread(_take, batch, fd, state))
+                        await threads.over(running)
+                    running = threads.start(_take, batch, fd, state)
                     total, size, batch = total + size, 0, []
         except BodyCut as error:
             cut = error
     finally:
         # Whatever happens, nobody may write to `fd` after this returns: its number may be another file's by then.
         if running is not None:
-            await asyncio.wait([running])
-    if running is not None:
-        running.result()
+            await threads.over(running)
     if size > _INLINE:
-        await asyncio.to_thread(_take, batch, fd, state)
+        await threads.run(_take, batch, fd, state)
     elif batch:
         _take(batch, fd, state)
     return total + size, cut

@@ -9,7 +9,6 @@ directories are made and fsynced when the store is made, so that a finished file
 its directory.
 """
 
-import asyncio
 import contextlib
 import datetime as dt
 import fcntl
@@ -20,6 +19,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from registry import threads
 from registry.names import Region
 from registry.storage.base import Hold, Staged, Stored, StoreMismatch, UploadBusy, UploadLost
 from registry.storage.trouble import translated as _translated
@@ -84,7 +84,7 @@ class DiskStore:
 
     async def read(self, key: str, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
         with _translated():
-            file = await asyncio.to_thread(open, self._at(key), "rb", 0)
+            file = await threads.run(open, self._at(key), "rb", 0)
         with file:
             file.seek(start)
             left = stop - start if stop is not None else None
@@ -217,4 +217,4 @@ def _shard_keys(directory: Path, older_than: float) -> list[str]:
 
 async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     with _translated():
-        return await asyncio.to_thread(work, *args, **kwargs)
+        return await threads.run(work, *args, **kwargs)
