@@ -89,16 +89,16 @@ class Wire:
         self._reader.shut()
 
 
-def dial(server: RunningServer, *, source: str = "") -> socket.socket:
+def dial(server: RunningServer, *, source: str = "", seconds: float = _PATIENCE) -> socket.socket:
     """A connection; `source`: the loopback address that it comes from."""
     at = urlsplit(server.url)
     given = (source, 0) if source else None
-    return socket.create_connection((at.hostname or "", at.port or 0), timeout=_PATIENCE, source_address=given)
+    return socket.create_connection((at.hostname or "", at.port or 0), timeout=seconds, source_address=given)
 
 
 @contextlib.contextmanager
-def connect(server: RunningServer, *, source: str = "") -> Iterator[Wire]:
-    with dial(server, source=source) as connection, contextlib.closing(Wire(connection)) as wire:
+def connect(server: RunningServer, *, source: str = "", seconds: float = _PATIENCE) -> Iterator[Wire]:
+    with dial(server, source=source, seconds=seconds) as connection, contextlib.closing(Wire(connection)) as wire:
         yield wire
 
 

@@ -7,18 +7,17 @@ LONGSHORE_TEST_SEED: of what the writers do and of the moments at which the serv
 import contextlib
 import os
 import random
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from tests.builders import digest_of
 from tests.conftest import Start
 from tests.faults.ledger import Ledger, Register
+from tests.faults.soundness import assert_sound
 from tests.faults.writers import AwsDoor, OciDoor, Writer
 from tests.servers import RunningServer
 from tests.waiting import until
@@ -26,25 +25,6 @@ from tests.waiting import until
 CYCLES = int(os.environ.get("LONGSHORE_TEST_KILL_CYCLES", "50"))
 SEED = int(os.environ.get("LONGSHORE_TEST_SEED", "1"))
 WRITERS, BY_API = 8, 2  # of the eight, two use the AWS door
-
-
-def assert_sound(server: RunningServer) -> None:
-    """Rows and bytes of a server that is stopped agree: nothing names what is not there."""
-    with contextlib.closing(sqlite3.connect(server.data / "longshore.db")) as rows:
-        assert rows.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert rows.execute("PRAGMA foreign_key_check").fetchall() == []
-        assert rows.execute("SELECT count(*) FROM blobs WHERE damaged").fetchall() == [(0,)]
-        nothing = rows.execute(
-            "SELECT count(*) FROM manifest_references r LEFT JOIN links l USING (repository_id, digest) "
-            "WHERE r.kind = 'blob' AND l.digest IS NULL"
-        )
-        assert nothing.fetchall() == [(0,)]
-        for key, size in rows.execute("SELECT key, size FROM blobs"):
-            assert stored_file(server, key).stat().st_size == size
-
-
-def stored_file(server: RunningServer, key: str) -> Path:
-    return server.data / "blobs" / "us-east-1" / key[:2] / key
 
 
 @pytest.mark.parametrize(
@@ -80,7 +60,7 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(
     assert ledger.acknowledged > 5 * cycles
     assert not [status for status in ledger.refused if status not in (404,)], ledger.refused
     assert server.stop() == 0
-    assert_sound(server)
+    assert_sound(server.data)
 
 
 def kill_while_writing(server: RunningServer, ledger: Ledger, writers: list[Writer], seconds: float) -> bool:
@@ -124,6 +104,6 @@ def test_many_pushes_at_once_are_all_acknowledged_and_kept_once(start_server: St
     assert answers == [[201] * 4] * clients
     assert ledger.audit(server) == []
     assert server.stop() == 0
-    assert_sound(server)
+    assert_sound(server.data)
     kept = [path for path in (server.data / "blobs").rglob("*") if path.is_file() and len(path.name) == 32]
     assert len(kept) == len(rounds) * (clients + 1)
