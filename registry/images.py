@@ -99,6 +99,7 @@ async def put(
             new = False
             if image.media_type != parsed.media_type:
                 raise ManifestInvalid(f"these bytes are known here as {image.media_type}", where="Content-Type")
+            rows.mend(tx, image, body)
         for tag in moved:
             rows.put_tag(tx, image, tag, now)
         return Pushed(repository=repository, image=rows.with_tags(tx, image), changed=new or bool(moved))

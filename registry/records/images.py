@@ -71,6 +71,11 @@ def insert(tx: Tx, image: Image, body: bytes, blobs: Iterable[Digest], children:
     return found
 
 
+def mend(tx: Tx, image: Image, body: bytes) -> None:
+    """Put the manifest's bytes in the place of those that are kept, if they differ: those were damaged (P7)."""
+    tx.execute(sa.update(manifests).where(_i.id == image.id, _i.body != body).values(body=body))
+
+
 def delete(tx: Tx, image: Image) -> None:
     """Remove a manifest, the tags that name it and what it pins."""
     tx.execute(sa.delete(manifests).where(_i.id == image.id))
