@@ -45,7 +45,7 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(
         counted = cycles = 0
         breaches: list[str] = []
         while counted < wanted and not breaches:
-            counted += kill_while_writing(server, ledger, writers, rng.uniform(0.02, 0.3))
+            counted += kill_while_writing(server, ledger, writers, rng)
             cycles += 1
             server.start()
             last = counted >= wanted
@@ -63,12 +63,13 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(
     assert_sound(server.data)
 
 
-def kill_while_writing(server: RunningServer, ledger: Ledger, writers: list[Writer], seconds: float) -> bool:
-    """Whether the kill met a request in flight."""
+def kill_while_writing(server: RunningServer, ledger: Ledger, writers: list[Writer], rng: random.Random) -> bool:
+    """Kill some moments after some number of changes; whether that met a request in flight."""
+    changes, seconds = rng.randint(1, 40), rng.uniform(0, 0.05)
     stop, before = threading.Event(), ledger.acknowledged
     with ThreadPoolExecutor(len(writers)) as pool:
         ends = [pool.submit(writer.run, stop) for writer in writers]
-        until(lambda: ledger.acknowledged > before, what="a first change")
+        until(lambda: ledger.acknowledged >= before + changes, what="changes")
         time.sleep(seconds)
         unanswered = ledger.unanswered
         server.kill()

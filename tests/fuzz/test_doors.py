@@ -119,9 +119,10 @@ def test_the_oci_door_answers_whatever_it_is_asked(pool: Pool) -> None:
             return
         run.note(answer)
         assert_decent(answer, run.server)
-        if answer.status >= 400 and request.method != "HEAD" and answer.status != 416 and answer.body:
-            errors = json.loads(answer.body)["errors"] if answer.body.startswith(b"{") else [{"code": "X"}]
-            assert errors[0]["code"].replace("_", "").isupper()
+        if answer.status >= 400 and answer.body:
+            told = json.loads(answer.body)
+            code = told["errors"][0]["code"] if "errors" in told else told["__type"].rpartition("#")[2]
+            assert code.replace("_", "").isalpha(), told
 
     run.batches([(requests(pool, pool.server.basic), BATCH)], check)
 
