@@ -16,7 +16,7 @@ from policies.conditions import Condition
 from policies.documents import Policy, Statement, Version
 from policies.principals import EVERYONE
 from policies.variables import Keys
-from policies.wildcards import QUESTION, STAR, lower, matches
+from policies.wildcards import QUESTION, lower, matches
 
 _VARIABLE: Final = "${"
 
@@ -72,7 +72,7 @@ def _repeated(compared: Sequence[str], shown: Sequence[str], path: str) -> Itera
     """Texts of a list that another one makes superfluous: an equal one before it, or a wider one anywhere."""
     for index, text in enumerate(compared):
         for other, wider in enumerate(compared):
-            if other != index and _covers(wider, text) and (other < index or not _covers(text, wider)):
+            if _covers(wider, text) and (other < index or not _covers(text, wider)):
                 yield Remark(
                     path=path, text=f"{jsontext.shown(shown[index])} is already in {jsontext.shown(shown[other])}"
                 )
@@ -179,7 +179,7 @@ _ORDERED: Final[Mapping[str, Callable[[str], int | None]]] = {"numeric": values.
 def _superfluous(statements: Sequence[Statement]) -> Iterator[Remark]:
     for index, statement in enumerate(statements):
         for other, wider in enumerate(statements):
-            if other == index or not _speaks_of_all(wider, statement):
+            if not _speaks_of_all(wider, statement):
                 continue
             path = f"$.Statement[{index}]"
             if wider.effect == statement.effect and (other < index or not _speaks_of_all(statement, wider)):
@@ -205,10 +205,10 @@ def _same_or_wider(
     wider_not: Sequence[str], other_not: Sequence[str], wider: Sequence[str], other: Sequence[str], *, fold: bool
 ) -> bool:
     """Of an element and its Not element. What a Not element leaves is only compared with the same Not element."""
-    if wider_not or other_not:
-        return wider_not == other_not
+    if not wider and not wider_not:
+        return True  # without the element the statement is about whatever its policy hangs on
     if not wider or not other:
-        return not wider  # without the element the statement is about whatever its policy hangs on
+        return wider_not == other_not and wider == other
     form = lower if fold else str
     return all(any(_covers(form(pattern), form(text)) for pattern in wider) for text in other)
 
@@ -218,4 +218,4 @@ def _covers(pattern: str, text: str) -> bool:
     characters and rightly so; a question mark would not, and variables are not known here."""
     if pattern == text:
         return True
-    return QUESTION not in pattern and _VARIABLE not in pattern and STAR in pattern and matches(pattern, text)
+    return QUESTION not in pattern and _VARIABLE not in pattern and matches(pattern, text)

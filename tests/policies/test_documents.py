@@ -513,7 +513,7 @@ def test_a_refusal_carries_the_sentence_of_iam(statement: Json, text: str) -> No
     trouble = refused(parse_identity_policy, policy(statement))
 
     assert text == trouble.text
-    assert str(trouble).startswith(f"{text} $")
+    assert str(trouble) == f"{text} {trouble.path}: {trouble.why}"
 
 
 def test_the_sids_of_an_identity_policy_are_unique() -> None:
@@ -573,6 +573,14 @@ def test_every_partition_of_aws_is_known(partition: str) -> None:
     (statement,) = parse_identity_policy(policy(identity(Resource=arn))).statements
 
     assert statement.resources == (arn,)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("Comment", 'unknown element "Comment"'), ("ID", 'unknown element "ID", did you mean Id?')],
+)
+def test_an_unknown_element_is_told_with_what_is_near(name: str, why: str) -> None:
+    assert refused(parse_resource_policy, policy(resource(), **{name: "x"})).why == why
 
 
 def test_names_that_are_left_out_are_empty() -> None:

@@ -88,3 +88,27 @@ def test_bad_settings_are_refused_in_the_services_words(mode: str, filters: list
 
 def test_every_mode_is_decided() -> None:
     assert {"MUTABLE", "IMMUTABLE", "IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION"} == set(MODES)
+
+
+@pytest.mark.parametrize(
+    ("mode", "filters", "sentence"),
+    [
+        (
+            "x",
+            None,
+            "Invalid parameter at 'imageTagMutability' failed to satisfy constraint: 'Member must satisfy enum value "
+            "set: [MUTABLE, IMMUTABLE, IMMUTABLE_WITH_EXCLUSION, MUTABLE_WITH_EXCLUSION]'",
+        ),
+        (
+            "MUTABLE_WITH_EXCLUSION",
+            ["***"],
+            "Invalid parameter at 'imageTagMutabilityExclusionFilters' failed to satisfy constraint: 'A filter can "
+            "have at most 2 wildcards (*): '***''",
+        ),
+    ],
+)
+def test_a_refusal_is_a_whole_sentence(mode: str, filters: list[str] | None, sentence: str) -> None:
+    with pytest.raises(ValueError, match="Invalid") as trouble:
+        check_mutability(mode, filters)
+
+    assert str(trouble.value) == sentence

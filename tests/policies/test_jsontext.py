@@ -109,3 +109,34 @@ def test_a_late_duplicate_among_many_keys_is_found_in_one_pass() -> None:
 def test_names_from_outside_are_shown_short_and_printable() -> None:
     assert jsontext.shown("a\n\u202e") == '"a\\n\\u202e"'
     assert len(jsontext.shown("x" * 10_000)) < 70
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63) + 1, 0])
+def test_integers_of_64_bits_are_read(number: int) -> None:
+    assert loads(str(number)) == number
+
+
+@pytest.mark.parametrize("text", [str(2**63), str(-(2**63)), "1" + "0" * 20, "1" + "0" * 5000], ids=len)
+def test_larger_integers_are_refused(text: str) -> None:
+    with pytest.raises(NotJson, match="an integer does not fit in 64 bits"):
+        loads(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a", '"a"'),
+        ('a"\n\u202e', '"a\\"\\n\\u202e"'),
+        ("x" * 64, f'"{"x" * 64}"'),
+        ("x" * 65, f'"{"x" * 61}..."'),
+    ],
+)
+def test_a_string_is_shown_short_and_printable(text: str, shown: str) -> None:
+    assert jsontext.shown(text) == shown
+
+
+def test_the_place_of_an_error_is_told() -> None:
+    with pytest.raises(NotJson, match=r"^not JSON: Expecting value at character 5$"):
+        loads('{"a":}')
+    with pytest.raises(NotJson, match=r"^not JSON: NaN is no JSON value$"):
+        loads("NaN")

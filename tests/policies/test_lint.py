@@ -76,6 +76,7 @@ def test_every_statement_is_looked_at() -> None:
         (["ecr:*", "ecr:PutImage"], [("ecr:PutImage", "ecr:*")]),
         (["ecr:Put*", "ecr:*Image", "ecr:P*"], [("ecr:Put*", "ecr:P*")]),
         (["ecr:*Im*", "ecr:*Image*", "ecr:?utImage"], [("ecr:*Image*", "ecr:*Im*"), ("ecr:?utImage", "ecr:*Im*")]),
+        (["ecr:Put?*", "ecr:Put*"], [("ecr:Put?*", "ecr:Put*")]),
         (["ecr:?utImage", "ecr:PutImage"], []),  # true, but not told: question marks are not looked into
     ],
 )
@@ -170,6 +171,7 @@ NEVER = [
     {"NumericLessThanEquals": "5", "NumericGreaterThan": "5.0"},
     {"NumericLessThanEquals": ["1", "4"], "NumericGreaterThanEquals": ["5", "6"]},
     {"NumericLessThanIfExists": "4", "NumericGreaterThan": "5"},
+    {"Null": "false", "NumericLessThan": "4", "NumericGreaterThan": "5"},
     {"DateLessThan": "2020-01-01", "DateGreaterThan": "2020-01-02"},
     {"DateEquals": "2020-01-01", "DateNotEquals": "2020-01-01T00:00:00Z"},
     {"BinaryEquals": "eA==", "BinaryEqualsIfExists": "eQ=="},
@@ -190,6 +192,8 @@ SOMETIMES = [
     {"StringEquals": "a", "Null": "false"},
     {"StringEquals": "a", "Null": ["true", "false"]},
     {"StringNotEquals": []},
+    {"StringNotEquals": [], "StringLike": "a*"},
+    {"Bool": "false"},
     {"StringLike": "a*", "StringNotLike": "a*"},  # never, but patterns are not compared
     {"StringEquals": "${aws:x}", "StringEqualsIfExists": "b"},
     {"StringEquals": "a", "ForAnyValue_StringEquals": "b"},
@@ -250,6 +254,8 @@ DENIED = "allows only what $.Statement[{}] denies"
         (allow(**IF_X), allow(**IF_X_AND_Y), (1, SAYS_NOTHING)),
         (allow(**IF_X_AND_Y), allow(**IF_X), (0, SAYS_NOTHING)),
         (deny(), deny(Action="ecr:PutImage"), (1, SAYS_NOTHING)),
+        (deny(), deny(), (1, SAYS_NOTHING)),
+        (allow(Resource=OURS), allow(Resource=OURS.replace("team", "Team")), None),
         (deny(), allow(), (1, DENIED)),
         (allow(Action="ecr:PutImage"), deny(Action="ecr:*"), (0, DENIED)),
         (allow(Action="ecr:*"), deny(Action="ecr:PutImage"), None),
@@ -281,6 +287,8 @@ def test_a_statement_that_another_makes_superfluous(first: Json, second: Json, t
         (refuse_all_but({"AWS": USER}), refuse_all_but({"AWS": USER}, Action="ecr:*"), (1, SAYS_NOTHING)),
         (refuse_all_but({"AWS": USER}), refuse(USER), None),
         (grant(USER), grant(USER, Resource=OURS), (1, SAYS_NOTHING)),
+        (refuse(USER), refuse(USER, NotResource=OURS), (1, SAYS_NOTHING)),
+        (refuse(USER, NotResource=OURS), refuse(USER, Resource="*"), None),
         (grant(USER, Resource=OURS), grant(USER), (0, SAYS_NOTHING)),
         (grant(USER, Resource=OURS), grant(USER, Resource="*"), (0, SAYS_NOTHING)),
     ],
@@ -291,6 +299,17 @@ def test_a_statement_of_a_resource_policy_that_another_makes_superfluous(
     expected = [] if told is None else [(f"$.Statement[{told[0]}]", told[1].format(1 - told[0]))]
 
     assert remarks(first, second, form="resource") == expected
+
+
+def test_a_statement_is_told_once() -> None:
+    assert remarks(allow(), allow(Action="ecr:*"), allow(Action="ecr:*")) == [
+        ("$.Statement[1]", SAYS_NOTHING.format(0)),
+        ("$.Statement[2]", SAYS_NOTHING.format(0)),
+    ]
+    assert remarks(deny(), allow(Action="ecr:*"), deny(Action="ecr:*")) == [
+        ("$.Statement[1]", DENIED.format(0)),
+        ("$.Statement[2]", SAYS_NOTHING.format(0)),
+    ]
 
 
 # --- no remark is wrong -----------------------------------------------------------------------------------------------
