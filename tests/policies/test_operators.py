@@ -213,6 +213,8 @@ ONE_KEY: list[tuple[str, Any, Value, bool, str]] = [
     ("ArnLike", "arn:aws:someservice:*:111122223333:finance/*", STORE, False, OPERATOR),
     ("ArnLike", "arn:aws:someservice:*:*:store/*:finance/*", STORE, True, OPERATOR),
     ("ArnLike", "arn:aws:someservice:*:*:*", STORE, True, OPERATOR),
+    ("ArnLike", "arn:aws:someservice:us-east-2:*:finance/*", STORE, False, OPERATOR),
+    ("StringLike", "arn:aws:someservice:us-east-2:*:finance/*", STORE, True, OPERATOR),
     ("ArnLike", "arn:aws:iam::*:role/*", "arn:aws:iam::123456789012:role/a/b", True, OPERATOR),
     ("ArnLike", "arn:aws:iam:*:*:role/*", "arn:aws:iam::123456789012:role/a", True, OPERATOR),
     ("ArnLike", "arn:aws:iam:?:*:role/*", "arn:aws:iam::123456789012:role/a", False, OPERATOR),
