@@ -42,17 +42,23 @@ async def assume_role(ctx: Context, req: Params) -> Result:
     if ctx.principal.kind == "root":
         error = AccessDenied(ctx.principal.arn, ASSUME, arn, sentence="Roles may not be assumed by root accounts.")
         await ctx.refuse(error, ASSUME, arn)
+    if ctx.principal.kind == "federated":
+        sentence = "Cannot call AssumeRole with the credentials of a federated user"
+        await ctx.refuse(AccessDenied(ctx.principal.arn, ASSUME, arn, sentence=sentence), ASSUME, arn)
     wish, before = shapes.wish(req, name="RoleSessionName"), ctx.principal.session
     keys = {**tag_keys(req), **session_keys(req)}
+    role = await sessions.role(ctx.deps, arn)
+    # Once more, now that it is known which role this is: another one may have got the name meanwhile, and the trust
+    # policy that let the caller in would be that of the one before.
+    await ctx.authorize(ASSUME, arn, keys)
+    if role is None:
+        await ctx.refuse(AccessDenied(ctx.principal.arn, ASSUME, arn), ASSUME, arn)
     if wish.tags:
         await ctx.authorize(TAG, arn, keys)
     if wish.source_identity:
         await ctx.authorize(SET_SOURCE, arn, keys)
         if before is not None and before.source_identity not in ("", wish.source_identity):
             await ctx.refuse(AccessDenied(ctx.principal.arn, SET_SOURCE, arn), SET_SOURCE, arn)
-    role = await sessions.role(ctx.deps, arn)
-    if role is None:
-        await ctx.refuse(AccessDenied(ctx.principal.arn, ASSUME, arn), ASSUME, arn)  # it went this very moment
     issued = await sessions.assume(ctx.deps, role, ctx.principal, wish)
     return shapes.role_session(issued, role_name=role.name)
 

@@ -6,7 +6,7 @@ Only long-lived keys make such credentials: otherwise one of a few minutes could
 from typing import Literal
 
 from registry import sessions
-from registry.aws.door import NO_PERMISSION_NEEDED, Params, Result, operation
+from registry.aws.door import NO_PERMISSION_NEEDED, Params, Result, operation, tag_keys
 from registry.context import Context
 from registry.errors import AccessDenied
 from registry.sts import shapes
@@ -33,7 +33,7 @@ async def get_federation_token(ctx: Context, req: Params) -> Result:
     await _check_long_lived(ctx, "GetFederationToken")
     arn, wish = on_federated_user(ctx, req), shapes.wish(req, name="Name")
     if wish.tags:
-        await ctx.authorize("sts:TagSession", arn)
+        await ctx.authorize("sts:TagSession", arn, tag_keys(req))
     issued = await sessions.lend(ctx.deps, ctx.principal, "federated", wish)
     return {
         "Credentials": shapes.credentials(issued),

@@ -38,13 +38,13 @@ async def assume_role_with_web_identity(ctx: Context, req: Params) -> Result:
         **({"sts:SourceIdentity": source} if source else {}),
         **({"sts:TransitiveTagKeys": transitive} if transitive else {}),
     }
+    role = await sessions.role(ctx.deps, arn)  # before its trust policy is asked: the name may come again meanwhile
     await _authorize(told, ASSUME, arn, keys)
     if tags:
         tagged = {f"aws:RequestTag/{name}": value for name, value in tags.items()}
         await _authorize(told, TAG, arn, {**keys, **tagged, "aws:TagKeys": tuple(tags)})
     if source:
         await _authorize(told, SET_SOURCE, arn, keys)
-    role = await sessions.role(ctx.deps, arn)
     if role is None:
         raise _denied(told, ASSUME, arn)
     wish = dataclasses.replace(

@@ -175,6 +175,20 @@ def test_root_assumes_no_role(scene, shared_server):
     assert told == ("AccessDenied", 403, "Roles may not be assumed by root accounts.")
 
 
+def test_a_federated_user_assumes_no_role(scene, iam, shared_server):
+    everything = policy(Action="*", Resource="*")
+    iam.put_user_policy(UserName=scene.user["UserName"], PolicyName="p", PolicyDocument=everything)
+    scene.trust("*")
+    with client(shared_server, "sts", scene.keys) as sts:
+        bob = Keys.of(sts.get_federation_token(Name="bob", Policy=everything)["Credentials"])
+
+    assert scene.refused(bob) == (
+        "AccessDenied",
+        403,
+        "Cannot call AssumeRole with the credentials of a federated user",
+    )
+
+
 @pytest.mark.parametrize("arn", ["arn:aws:iam::000000000000:user/ann", "arn:aws:iam::12:role/abcdefg", "x" * 20])
 def test_what_is_no_roles_arn_is_invalid(scene, arn):
     assert scene.refused(RoleArn=arn) == ("ValidationError", 400, f"{arn} is invalid")
