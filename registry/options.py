@@ -47,10 +47,11 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Login."""
 
     challenge: Annotated[
-        Literal["bearer", "basic"],
+        Literal["bearer", "basic", "none"],
         Meta(
             description="How `/v2/` asks for a login. `bearer` also lets clients pull without one; Basic credentials "
-            "are accepted either way."
+            "are accepted either way. `none`: `/v2/` itself asks for none, where policies open all to everyone and "
+            "nobody logs in; what they do not open asks as `bearer` does."
         ),
     ] = "bearer"
     token_seconds: Annotated[int, Meta(ge=60, le=43200, description="How long a docker login lasts.")] = 43200

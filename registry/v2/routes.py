@@ -198,8 +198,8 @@ def _parameters(kind: str, name: str, reference: str) -> dict[str, str]:
 
 async def _principal(deps: Deps, request: web.BaseRequest) -> Principal:
     given = request.headers.getall("Authorization", [])
-    if not given and request.method in ("GET", "HEAD"):
-        return ANONYMOUS  # who may read what is open to everyone, and is asked to log in for all else
+    if not given:
+        return ANONYMOUS  # who may do what is open to everyone, and is asked to log in for all else
     if len(given) != 1:
         raise NotAuthenticated
     return await deps.authenticator.header(given[0], deps.clock.now())
@@ -208,7 +208,7 @@ async def _principal(deps: Deps, request: web.BaseRequest) -> Principal:
 async def _authorize(call: Call, route: Route) -> Decision | None:
     """The decision that allows the call; None where its handler asks, or where being logged in is enough."""
     if not route.actions:
-        if call.context.principal.is_anonymous:
+        if call.context.principal.is_anonymous and call.deps.settings.auth.challenge != "none":
             raise NotAuthenticated
         return None
     if route.by_handler:

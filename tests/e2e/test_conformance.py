@@ -147,6 +147,16 @@ def test_over_tls_with_a_docker_login_into_repositories_made_by_the_push(start_s
     assert results.named("skipped") + results.named("error") == []
 
 
+def test_without_a_login_where_policies_open_everything(start: Callable[..., RunningServer], tmp_path: Path) -> None:
+    server = start(LONGSHORE_AUTH__CHALLENGE="none")
+    everyone = iam.policy(Principal="*", Action="ecr:*")
+    with server.client() as ecr:
+        for name in REPOSITORIES:
+            ecr.set_repository_policy(repositoryName=name, policyText=everyone)
+
+    assert_whole(conform(server, tmp_path))
+
+
 def test_without_a_login_nothing_passes(start: Callable[..., RunningServer], tmp_path: Path) -> None:
     """There is no anonymous push, and nothing to pull that no policy opens."""
     results = conform(start(), tmp_path)

@@ -442,6 +442,20 @@ def test_a_blob_is_mounted_only_from_where_the_caller_may_read(server, other_roo
     assert ask(server, asking, "HEAD", f"/v2/{mine}/blobs/{digest}", **host).status == 404
 
 
+def test_a_registry_that_is_open_to_everyone_asks_nobody(start_server):
+    """auth.challenge = none: for `/v2/` itself; policies decide as ever."""
+    server = start_server(LONGSHORE_AUTH__CHALLENGE="none")
+    server.create("open")
+    server.create("closed")
+    with server.client() as ecr:
+        ecr.set_repository_policy(repositoryName="open", policyText=grant("*", actions=["ecr:*"]))
+    opened, closed = (server.request("POST", f"/v2/{name}/blobs/uploads/", auth=None) for name in ("open", "closed"))
+
+    assert server.request("GET", "/v2/", auth=None).status == 200
+    assert (opened.status, closed.status) == (202, 401)
+    assert closed.headers["WWW-Authenticate"].startswith("Bearer ")
+
+
 # --- rights that later doors will ask for -----------------------------------------------------------------------------
 
 
