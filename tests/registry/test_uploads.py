@@ -313,27 +313,34 @@ async def test_a_second_writer_is_refused_and_leaves_no_byte(deps: Deps, reposit
     assert (await finish(deps, repository, ticket, b"abcdef")).blob.size == 6
 
 
-async def test_a_writer_that_waited_for_a_stale_size_is_refused(
+async def test_a_writer_with_a_stale_size_is_refused_before_it_writes(
     deps: Deps, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The row is read again under the hold: between the two another writer may have come and gone."""
-    ticket, real = begin(deps, repository), DiskStore.hold
-    await add(deps, repository, ticket, b"abc")
-    raced = False
+    """The row is read again under the hold: between the two another writer may have come and gone, and what it was
+    told is in must not be written over."""
+    ticket, real, raced = begin(deps, repository), DiskStore.hold, []
+    row = await add(deps, repository, ticket, b"abc")
+    moved = dataclasses.replace(row, size=5, digest=Digest.of(b"abcde"))
 
     def hold(store: DiskStore, staged: Staged) -> Any:
-        nonlocal raced
         if not raced:
-            raced = True
-            deps.db.write_here(lambda tx: rows.move_upload(tx, dataclasses.replace(row, size=5), seen=3))
+            raced.append(staged)
+            with open(store.path(staged.key), "ab") as file:
+                file.write(b"de")
+            deps.db.write_here(lambda tx: rows.move_upload(tx, moved, seen=3))
         return real(store, staged)
 
-    row = await uploads.row_of(deps, repository, ticket.id)
     monkeypatch.setattr(DiskStore, "hold", hold)
     with pytest.raises(RangeInvalid) as refused:
         await add(deps, repository, ticket, b"XYZ", 3)
+    finished = await finish(deps, repository, ticket, b"abcde")
+    opened = await layers.open_blob(deps, repository, finished.blob.digest, whole=True)
+    assert opened.file is not None
+    with opened.file:
+        stored = opened.file.read()
 
     assert refused.value.size == 5
+    assert stored == b"abcde"
 
 
 # --- ends -------------------------------------------------------------------------------------------------------------
