@@ -1,5 +1,7 @@
 # Each target sets up what it needs in .venv and runs one command.
 PYTHON ?= python3
+# Extras of pyproject.toml that `serve` installs too: make serve EXTRAS=s3
+EXTRAS ?=
 VENV := .venv
 # Tests wait more than they work: two at a time, each file by one process. PARALLEL=0 runs them one after another.
 PARALLEL ?= 2
@@ -7,7 +9,7 @@ BIN := $(VENV)/bin
 
 .PHONY: serve test lint format lock bench clean
 
-serve: $(VENV)/runtime   ## run the server on its embedded defaults
+serve: $(VENV)/runtime $(EXTRAS:%=$(VENV)/extra-%)   ## run the server on its embedded defaults
 	$(BIN)/longshore serve $(ARGS)
 
 test: $(VENV)/dev        ## check style, types and house laws, then run every test
@@ -25,7 +27,8 @@ bench: $(VENV)/runtime   ## compare with the peers found on this machine
 
 lock:                    ## rewrite the locked requirements from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes --group build pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes --group build --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes --all-extras --group build --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
+	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes --extra s3 pyproject.toml -c requirements-dev.lock -o requirements-s3.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -34,6 +37,10 @@ $(VENV)/runtime: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/extra-%: requirements-%.lock $(VENV)/runtime
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
 $(VENV)/dev: requirements-dev.lock $(VENV)/runtime
