@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from longshore import values
 from registry import options
+from registry.names import BadName, Region
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,11 +113,14 @@ SETTINGS: Final[dict[str, Any]] = {
     f"{section}.{field.name}": field.type
     for section, kind in SECTIONS.items()
     for field in msgspec.structs.fields(kind)
+    if (section, field.name) != ("storage", "regions")  # tables of settings, in the file alone
 }
+# Keys of [storage] that a table [storage.regions.<region>] may hold too.
+PER_REGION: Final = tuple(field.name for field in msgspec.structs.fields(options.Place))
 DEFAULTS: Final[dict[str, Any]] = {
     setting: getattr(getattr(Config(), setting.partition(".")[0]), setting.partition(".")[2]) for setting in SETTINGS
 }
-SECRETS: Final = frozenset({"metrics.token", "secrets.master_key"})
+SECRETS: Final = frozenset({"metrics.token", "secrets.master_key", "storage.secret_access_key"})
 LISTS: Final = frozenset({"http.trusted_proxies", "egress.allow"})  # comma-separated in the environment
 
 _PREFIX: Final = "LONGSHORE_"
@@ -124,12 +128,13 @@ _LARGEST: Final = 2**63 - 1
 
 
 class _Given(NamedTuple):
-    """A value that somebody set. `exact`: typed already, so that "5000" is no number."""
+    """A value that somebody set. `exact`: typed already, so that "5000" is no number. `region`: for this one alone."""
 
     setting: str
     value: Any
     origin: str
     exact: bool
+    region: str = ""
 
 
 def env_name(setting: str) -> str:
@@ -146,14 +151,22 @@ def load(*, data: Path | None, file: Path | None, env: Mapping[str, str], flags:
         *(_Given(setting, value, f"flag {_flag(setting)}", True) for setting, value in given_flags.items()),
     ]
     tree: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    regions: dict[str, dict[str, Any]] = {}
     origins: dict[str, str] = {}
     for one in given:
         section, _, key = one.setting.partition(".")
-        tree[section][key] = _converted(one)
-        origins[one.setting] = one.origin
+        if one.region:
+            regions.setdefault(one.region, {})[key] = _converted(one)
+        else:
+            tree[section][key] = _converted(one)
+            origins[one.setting] = one.origin
+    tree["storage"]["regions"] = _places(tree["storage"], regions)
     built: dict[str, Any] = {section: kind(**tree[section]) for section, kind in SECTIONS.items()}
     config = Config(**built, warnings=tuple(_warnings(env)))
     _check_tls_pair(config, origins)
+    _check_place(config.storage, origins.get("storage.kind", "default"))
+    for region, place in config.storage.regions.items():
+        _check_place(place, f"table [storage.regions.{region}]")
     return config
 
 
@@ -177,9 +190,37 @@ def _from_file(file: Path) -> Iterator[_Given]:
             raise ConfigError(f"{section}: is a section, so it is written [{section}] ({origin})")
         for key, value in held.items() if isinstance(held, dict) else [("", held)]:
             setting = f"{section}.{key}".rstrip(".")
+            if setting == "storage.regions":
+                yield from _from_regions(value, origin)
+                continue
             if setting not in SETTINGS:
                 raise ConfigError(f"{_one_line(setting)}: there is no such setting{_nearest(setting)} ({origin})")
             yield _Given(setting, value, origin, True)
+
+
+def _from_regions(tables: object, origin: str) -> Iterator[_Given]:
+    for region, table in tables.items() if isinstance(tables, dict) else [("", None)]:
+        if not isinstance(table, dict):
+            raise ConfigError(
+                f"storage.regions: holds a table for each region, written [storage.regions.eu-west-1] ({origin})"
+            )
+        try:
+            Region.parse(region)
+        except BadName as error:
+            raise ConfigError(f"storage.regions: {_shown('', region)}: {error.why} ({origin})") from None
+        for key, value in table.items():
+            if key not in PER_REGION:
+                close = difflib.get_close_matches(key, PER_REGION, 1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                name = _one_line(f"storage.regions.{region}.{key}")
+                raise ConfigError(f"{name}: there is no such setting{hint} ({origin})")
+            yield _Given(f"storage.{key}", value, f"{origin}, table [storage.regions.{region}]", True, region)
+
+
+def _places(storage: Mapping[str, Any], regions: Mapping[str, Mapping[str, Any]]) -> dict[str, options.Place]:
+    """Regions with a table of their own: what it does not say is as in [storage]."""
+    common = {key: value for key, value in storage.items() if key in PER_REGION}
+    return {region: options.Place(**{**common, **own}) for region, own in regions.items()}
 
 
 def _from_environment(env: Mapping[str, str]) -> Iterator[_Given]:
@@ -266,7 +307,7 @@ def expected(setting: str) -> str:
             return "a whole number" + (f" from {least} to {most}" if most is not None else f", {least} or more")
         case inspect.LiteralType():
             # In the order in which they are declared; msgspec sorts them.
-            return "one of " + ", ".join(SETTINGS[setting].__origin__.__args__)
+            return "one of " + ", ".join(word or '""' for word in SETTINGS[setting].__origin__.__args__)
         case inspect.VarTupleType():
             return "a list of texts"
         case _:
@@ -303,3 +344,14 @@ def _check_tls_pair(config: Config, origins: Mapping[str, str]) -> None:
             values.check_certificate(cert, key)
         except ValueError as error:
             raise ConfigError(f"http.tls_cert: {error} ({origins['http.tls_cert']})") from None
+
+
+def _check_place(place: options.Place, origin: str) -> None:
+    """Settings of a store that only make sense together."""
+    if place.kind == "s3" and not place.bucket:
+        raise ConfigError(f"storage.bucket: is missing: storage.kind is s3, and bytes go into a bucket ({origin})")
+    if bool(place.access_key_id) != bool(place.secret_access_key):
+        lacks = "secret_access_key" if place.access_key_id else "access_key_id"
+        raise ConfigError(f"storage.{lacks}: is missing: the id and the secret of an access key go together ({origin})")
+    if place.sse_kms_key and place.sse != "aws:kms":
+        raise ConfigError(f"storage.sse_kms_key: is used with storage.sse = aws:kms alone ({origin})")

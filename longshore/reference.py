@@ -7,7 +7,7 @@ and a test holds the two together. A secret is never shown, only whether there i
 import json
 from typing import Any, Final
 
-from longshore.config import DEFAULTS, LISTS, SECRETS, SECTIONS, SETTINGS, Config, env_name, expected
+from longshore.config import DEFAULTS, LISTS, PER_REGION, SECRETS, SECTIONS, SETTINGS, Config, env_name, expected
 
 HIDDEN: Final = "(hidden)"
 
@@ -50,6 +50,22 @@ public_url = "https://registry.example.com"
 """
 
 
+_REGIONS: Final = f"""\
+A region whose bytes lie elsewhere has a table of its own in the file. It may hold these keys, and what it does not say
+is as in `[storage]`: {", ".join(f"`{key}`" for key in PER_REGION)}.
+
+```toml
+[storage]
+kind = "s3"
+endpoint = "http://minio.example.com:9000"
+bucket = "longshore"
+
+[storage.regions.eu-west-1]
+endpoint = "http://minio.eu.example.com:9000"
+```
+"""
+
+
 def render_reference() -> str:
     """The page, as Markdown."""
     return "\n".join([_INTRODUCTION, *(_section(section) for section in SECTIONS), _EXAMPLE])
@@ -66,7 +82,7 @@ def _section(section: str) -> str:
         *(_row(setting) for setting in SETTINGS if setting.startswith(f"{section}.")),
         "",
     ]
-    return "\n".join(rows)
+    return "\n".join(rows + ([_REGIONS] if section == "storage" else []))
 
 
 def _row(setting: str) -> str:
@@ -88,13 +104,18 @@ def unit(setting: str) -> str:
 
 
 def shown(config: Config) -> dict[str, dict[str, Any]]:
-    """All sections with the values that hold; a secret that is set is hidden."""
+    """All sections, by the names of their tables, with the values that hold; a secret that is set is hidden."""
     tree: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     for setting in SETTINGS:
         section, _, key = setting.partition(".")
-        value = getattr(getattr(config, section), key)
-        tree[section][key] = HIDDEN if setting in SECRETS and value else list(value) if setting in LISTS else value
+        tree[section][key] = _shown(setting, getattr(getattr(config, section), key))
+    for region, place in config.storage.regions.items():
+        tree[f"storage.regions.{region}"] = {key: _shown(f"storage.{key}", getattr(place, key)) for key in PER_REGION}
     return tree
+
+
+def _shown(setting: str, value: Any) -> Any:
+    return HIDDEN if setting in SECRETS and value else list(value) if setting in LISTS else value
 
 
 def as_toml(tree: dict[str, dict[str, Any]]) -> str:

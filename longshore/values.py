@@ -55,6 +55,28 @@ def _check_network(text: str) -> None:
         raise ValueError("must hold addresses or networks, such as 10.0.0.0/8") from None
 
 
+def _check_bucket(text: str) -> None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
+        raise ValueError("must be a bucket's name: 3 to 63 lower-case letters, digits, dots and hyphens")
+
+
+def _check_prefix(text: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9!_.*'()-]{1,128}(?:/[A-Za-z0-9!_.*'()-]{1,128}){0,15}/?", text):
+        raise ValueError("must be made of letters, digits and !_.*'()- with single slashes between, not before")
+    if any(part in (".", "..") for part in text.split("/")):
+        raise ValueError("must not hold the parts . and ..")
+
+
+def _check_signing_region(text: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
+        raise ValueError("must be a region's name, such as us-east-1")
+
+
+def _check_key_id(text: str) -> None:
+    if not re.fullmatch(r"[!-~]{1,128}", text):
+        raise ValueError("must be an access key's id, without spaces")
+
+
 def _check_readable(text: str) -> None:
     with open(text, "rb") as found:
         found.read(1)
@@ -97,6 +119,12 @@ CHECKS: Final[dict[str, Callable[[str], object]]] = {
     "egress.ca": _check_authorities,
     "log.file": _check_writable,
     "secrets.master_key": key_bytes,
+    "storage.endpoint": _check_public_url,
+    "storage.public_endpoint": _check_public_url,
+    "storage.bucket": _check_bucket,
+    "storage.prefix": _check_prefix,
+    "storage.region": _check_signing_region,
+    "storage.access_key_id": _check_key_id,
 }
 
 

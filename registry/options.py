@@ -60,20 +60,81 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 900
 
 
-class Storage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Place(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the bytes of a region lie."""
+
+    kind: Annotated[
+        Literal["disk", "s3"],
+        Meta(
+            description="The blob store. `disk`: below the data directory. `s3`: a bucket of any S3-compatible store; "
+            "needs the extra `s3`."
+        ),
+    ] = "disk"
+    endpoint: Annotated[
+        str, Meta(description="URL of the S3 service, such as `http://minio:9000`. Empty: Amazon S3.")
+    ] = ""
+    public_endpoint: Annotated[
+        str,
+        Meta(description="URL by which clients reach the S3 service, for redirects. Empty: the same as the endpoint."),
+    ] = ""
+    bucket: Annotated[str, Meta(description="Bucket. It must exist.")] = ""
+    prefix: Annotated[
+        str,
+        Meta(
+            description="What all keys in the bucket begin with. Each registry has a prefix, or a bucket, of its own."
+        ),
+    ] = ""
+    region: Annotated[
+        str, Meta(description="Region that requests are signed for. Empty: as AWS's tools find it, else `us-east-1`.")
+    ] = ""
+    access_key_id: Annotated[
+        str, Meta(description="Access key of the S3 service. Empty: as AWS's tools find it (variables, files, roles).")
+    ] = ""
+    secret_access_key: Annotated[str, Meta(description="Its secret.")] = ""
+    addressing: Annotated[
+        Literal["auto", "path", "virtual"],
+        Meta(
+            description="Whether the bucket stands in the path or in the host name. `auto`: in the path where an "
+            "endpoint is set."
+        ),
+    ] = "auto"
+    redirect: Annotated[
+        bool,
+        Meta(
+            description="Send clients to the S3 service for layers, by signed URLs, instead of passing bytes through."
+        ),
+    ] = False
+    sse: Annotated[Literal["", "AES256", "aws:kms"], Meta(description="Encryption that the S3 service shall use.")] = ""
+    sse_kms_key: Annotated[str, Meta(description="KMS key for `aws:kms`. Empty: the service's default key.")] = ""
+    checksums: Annotated[
+        Literal["md5", "crc32", "sha256", "none"],
+        Meta(
+            description="What guards bytes on their way to the S3 service. `md5` (Content-MD5) is understood by all; "
+            "the others where the service knows the newer checksum headers."
+        ),
+    ] = "md5"
+
+
+class Storage(Place, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the bytes lie and how they are checked."""
 
-    kind: Annotated[Literal["disk"], Meta(description="The blob store. `disk`: below the data directory.")] = "disk"
     verify_reads: Annotated[
         Literal["changed", "always", "never"],
         Meta(
-            description="When stored bytes are hashed again while they are served: `changed` when the file is not the "
-            "one that was verified last, `always`, or `never`."
+            description="When stored bytes are hashed again while they are served: `changed` when they are not the "
+            "ones that were verified last, `always`, or `never`."
         ),
     ] = "changed"
     min_chunk: Annotated[
         int, Meta(ge=0, description="Advertised as OCI-Chunk-Min-Length: the least size of a chunk but the last.")
     ] = 64 * KIB
+    regions: Annotated[dict[str, Place], Meta(description="Regions whose bytes lie elsewhere, by name.")] = (
+        msgspec.field(default_factory=dict)
+    )
+
+    def of(self, region: str) -> Place:
+        """Where a region's bytes lie."""
+        return self.regions.get(region, self)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
