@@ -6,6 +6,7 @@
 POST /                       the AWS doors: ECR, IAM, STS
 """
 
+import asyncio
 import dataclasses
 import hmac
 import ipaddress
@@ -27,8 +28,9 @@ from longshore.replies import Replies
 from registry import downloads
 from registry.aws import door as aws
 from registry.context import ACTION, ERROR, PRINCIPAL, RECORD, RESOURCE, Deps
-from registry.errors import LongshoreError
+from registry.errors import LongshoreError, StorageUnavailable
 from registry.names import Region
+from registry.storage.base import StoreMismatch
 from registry.v2 import login, routes
 from registry.v2.errors import answer_of, response
 from registry.v2.evidence import EVIDENCE
@@ -40,6 +42,7 @@ DOORS: Final = (
 )  # importing them has put their operations on the AWS door's table
 
 _log = structlog.get_logger("longshore.request")
+_PROBE_SECONDS: Final = 5  # that the store has to answer a readiness probe
 _QUIET: Final = ("health", "metrics")
 
 
@@ -108,7 +111,11 @@ class App:
         if request.raw_path.partition("?")[0] != "/livez":
             region = Region(self.config.registry.region)
             await self.deps.db.read(lambda tx: tx.exec_driver_sql("SELECT 1").scalar())
-            await self.deps.stores.of(region).stat("00" * 16)
+            try:
+                async with asyncio.timeout(_PROBE_SECONDS):
+                    await self.deps.stores.of(region).prove()
+            except (StoreMismatch, TimeoutError) as error:
+                raise StorageUnavailable from error
         return web.json_response({"status": "ok"})
 
     async def _metrics(self, request: web.BaseRequest, _request_id: str) -> web.StreamResponse:

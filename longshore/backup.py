@@ -87,7 +87,7 @@ def make(config: Config, destination: Path, *, verify: bool, watch: Watch) -> Ma
         made = archive.make_directory(destination)
         try:
             with target.held(alone=True):
-                result = asyncio.run(_Work(data, db, stores, target, verify=verify, watch=watch).run())
+                result = asyncio.run(stores.during(_Work(data, db, stores, target, verify=verify, watch=watch).run()))
         except BaseException:
             # What was copied is used by the next backup. Where nothing was, nothing is left behind.
             if made is not None and not (destination / archive.BLOBS).exists():
@@ -235,7 +235,9 @@ class _Work:
     async def _copy(self, pair: _Pair, key: str, size: int, digest: Digest | None, *, whole: bool) -> str | None:
         to, draft = pair.copy.path(key), self._target.drafts / key
         why = await archive.copy_bytes(pair.source, key, to, draft, size=size, like=digest, whole=whole)
-        if why is None:
+        if why is not None:
+            await pair.source.prove()  # bytes are lost only in a store that answers; of another nothing can be said
+        else:
             self._touched.add(to.parent)
             self._copied, self._copied_bytes = self._copied + 1, self._copied_bytes + size
         return why

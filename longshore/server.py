@@ -30,7 +30,12 @@ from longshore.config import Config
 from longshore.connections import Census, Server, turn_away, waiting
 from longshore.doorway import Doorway
 from longshore.replies import Replies
+from longshore.stores import StoreUnusable
 from longshore.wiring import CannotStart
+from registry.context import Deps
+from registry.errors import StorageUnavailable
+from registry.names import Region
+from registry.storage.base import StoreMismatch
 
 _log = logging.getLogger(__name__)
 
@@ -116,6 +121,7 @@ async def _serve(config: Config, listener: socket.socket, announce: Callable[[],
     if parent is not None:
         loop.add_reader(parent, stop.set)  # readable only at its end: the parent never writes
     deps = wiring.build(config, listen_url(config, listener))
+    await _prove_store(deps, Region(config.registry.region))
     # Nothing that aiohttp does by itself to a body is wanted: it would inflate what was sent compressed.
     # With every request logged, none may be answered below the log.
     replies = Replies(most_bytes=_REPLIES) if config.server.fast_replies and config.log.access != "all" else None
@@ -149,7 +155,18 @@ async def _serve(config: Config, listener: socket.socket, announce: Callable[[],
         await runner.cleanup()
         if parent is not None:
             loop.remove_reader(parent)
+        await deps.stores.close()
         await wiring.close(deps)
+
+
+async def _prove_store(deps: Deps, region: Region) -> None:
+    """Connect to the store in this loop. One that does not answer now may later: until then, what needs bytes waits."""
+    try:
+        await deps.stores.of(region).prove()
+    except (StoreMismatch, StoreUnusable) as error:
+        raise CannotStart(str(error)) from error
+    except StorageUnavailable as error:
+        _log.warning("the blob store does not answer: %s", error.__cause__ or error)
 
 
 def _tls(config: Config) -> ssl.SSLContext | None:

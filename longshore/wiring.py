@@ -1,4 +1,4 @@
-"""Building the parts: the one place that names concrete stores and databases.
+"""Building the parts: the one place that names the database and, by `stores.py`, concrete stores.
 
 `prepare` runs once per start, in the parent: it brings the database up to date, makes what a first start needs, and
 proves that the data can be used at all. `build` runs in every process that serves. `opened` is for commands that look
@@ -18,7 +18,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from longshore import files
+from longshore import files, stores
 from longshore.config import Config
 from registry.audit import Refusals
 from registry.auth.authenticator import Authenticator
@@ -27,7 +27,7 @@ from registry.auth.sealing import PURPOSES, BadSeal, Sealer
 from registry.auth.stamped import Stamped
 from registry.context import Deps, SystemClock
 from registry.entities import AccessKey
-from registry.errors import DatabaseUnavailable, StorageUnavailable
+from registry.errors import DatabaseUnavailable
 from registry.hosts import Hosts
 from registry.intake import RunningHashes
 from registry.names import AccountId, Region, RegistryRef
@@ -37,7 +37,6 @@ from registry.records.engine import Database, Tx
 from registry.remote.egress import Egress
 from registry.remote.issuers import Issuers
 from registry.storage.base import StoreMismatch, Stores
-from registry.storage.disk import DiskStore
 
 DATABASE, MASTER_KEY, ROOT_KEY = "longshore.db", "master.key", "root-key.json"
 UNFINISHED = "restore-unfinished"  # there while a data directory is being restored, and after a restore that was killed
@@ -71,9 +70,9 @@ def prepare(config: Config, environment: Mapping[str, str], listen_url: str) -> 
             sealer = _sealer(config, data, db)
             key = _root_key(config, environment, data)
             _keep_root_key(db, sealer, key)
-            for region in dict.fromkeys([config.registry.region, *db.read_here(installation.store_regions)]):
-                _open_store(config, data, db, Region(region))
-        except (schema.SchemaTooNew, StoreMismatch) as error:
+            regions = dict.fromkeys([config.registry.region, *db.read_here(installation.store_regions)])
+            stores.prove(config, db, [Region(region) for region in regions])
+        except (schema.SchemaTooNew, StoreMismatch, stores.StoreUnusable) as error:
             raise CannotStart(str(error)) from error
         except DatabaseUnavailable as error:
             reason = getattr(error.__cause__, "orig", None) or error.message
@@ -101,7 +100,7 @@ def build(config: Config, listen_url: str) -> Deps:
         ),
         clock=SystemClock(),
         db=db,
-        stores=Stores(lambda region: _store_in_use(config, data, db, region)),
+        stores=Stores(lambda region: stores.in_use(config, db, region)),
         sealer=sealer,
         authenticator=Authenticator(db, sealer, stamped, region=config.registry.region),
         authorizer=Authorizer(stamped),
@@ -142,7 +141,7 @@ def opened(config: Config) -> Iterator[tuple[Database, Stores]]:
     logging.getLogger("registry").addHandler(logging.NullHandler())
     db = Database(file)
     try:
-        yield db, Stores(lambda region: _open_store(config, data, db, region))
+        yield db, Stores(lambda region: stores.open_store(config, db, region))
     finally:
         db.close()
 
@@ -203,32 +202,6 @@ def _open_database(data: Path) -> Database:
         except OSError as error:
             trouble = error.strerror
     raise CannotStart(f"cannot use the database {path}: {trouble}; if it is damaged, restore it from a backup")
-
-
-def _open_store(config: Config, data: Path, db: Database, region: Region) -> DiskStore:
-    """The region's store, if it is the one that the rows speak of."""
-    known = db.read_here(lambda tx: installation.store_of(tx, region))
-    root_directory = data / "blobs" / region
-    if known is not None and not root_directory.exists():
-        raise StoreMismatch(f"the blobs of region {region} are missing: {root_directory} is not there")
-    store = DiskStore(root_directory, region, make=known is None)
-    if known is None:
-        known = db.write_here(lambda tx: installation.adopt_store(tx, region, store.store_id))
-    if known != store.store_id:
-        raise StoreMismatch(
-            f"{root_directory} is store {store.store_id}, but the database speaks of store {known}: "
-            "restore the two from one backup"
-        )
-    return store
-
-
-def _store_in_use(config: Config, data: Path, db: Database, region: Region) -> DiskStore:
-    """The store of a region that is first used by a request. What is wrong with it is for the operator's log."""
-    try:
-        return _open_store(config, data, db, region)
-    except StoreMismatch as error:
-        _log.error("%s", error)
-        raise StorageUnavailable from error
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------

@@ -94,15 +94,31 @@ async def receive(chunks: AsyncIterator[bytes], fd: int, state: Hash, *, limit: 
     return total + size, cut
 
 
-async def hashed(chunks: AsyncIterator[bytes], state: Hash, *, limit: int) -> AsyncIterator[bytes]:
-    """The chunks, each added to the hash: for stores that take chunks rather than a file."""
-    total = 0
-    async for chunk in chunks:
-        total += len(chunk)
-        if total > limit:
-            raise TooLarge("a layer", limit)
-        state.update(chunk)
-        yield chunk
+class Hashed:
+    """Chunks on their way to a store that takes chunks rather than a file, each added to the hash, if there is one.
+
+    A body that was cut ends early, without an error; `cut` says why.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes], state: Hash | None, *, limit: int) -> None:
+        self._chunks, self._state, self._limit = chunks, state, limit
+        self.cut: BodyCut | None = None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Raises TooLarge beyond the limit."""
+        total = 0
+        try:
+            async for chunk in self._chunks:
+                total += len(chunk)
+                if total > self._limit:
+                    raise TooLarge("a layer", self._limit)
+                if self._state is not None and len(chunk) > _INLINE:
+                    await threads.run(self._state.update, chunk)
+                elif self._state is not None:
+                    self._state.update(chunk)
+                yield chunk
+        except BodyCut as error:
+            self.cut = error
 
 
 def _take(batch: list[bytes], fd: int, state: Hash) -> None:

@@ -26,7 +26,7 @@ from registry.names import ALGORITHMS, Digest, Region
 from registry.records import blobs as blob_rows
 from registry.records import checks, schema
 from registry.records.engine import Database, Tx
-from registry.storage.base import BlobStore, StoreMismatch, Stores
+from registry.storage.base import BlobStore, Staged, StoreMismatch, Stores
 
 T = TypeVar("T")
 
@@ -162,8 +162,9 @@ class _Check:
     async def _open_stores(self) -> None:
         for region, store_id in (await self._look(checks.store_ids)).items():
             try:
-                store = self._of_region[region] = self._stores.of(region)
-                self._opened[store_id] = (region, store)
+                store = self._stores.of(region)
+                await store.prove()
+                self._of_region[region], self._opened[store_id] = store, (region, store)
             except StoreMismatch as error:
                 await self._report("store", store_id, str(error), region=region)
         lost = await self._look(checks.blobs_of_unknown_stores)
@@ -238,19 +239,17 @@ class _Check:
             why = await self._upload_trouble(self._of_region[region], upload) if upload.size else None
             if why is None:
                 return
-            # An upload only grows: one that is still open had these bytes all the time.
+            # An upload only grows: one that is still open had these bytes all the time, where they have not moved.
             now = await self._look(functools.partial(blob_rows.upload, upload_id=upload.id))
-            if now is not None and now[1] == "open":
+            if now is not None and now[1] == "open" and now[0].state == upload.state:
                 await self._report("upload", upload.id, f"{why} (key {upload.key})", region=region)
 
     async def _upload_trouble(self, store: BlobStore, upload: Upload) -> str | None:
         try:
-            found = await store.stat(upload.key)
-            if found is None:
-                return f"{upload.size} bytes were received, and none are there"
-            if found.size < upload.size:
-                return f"{upload.size} bytes were received, and {found.size} are there"
-            wanted = upload.digest if self._deep else None
+            found = await store.arrived(Staged(key=upload.key, size=upload.size, state=upload.state))
+            if found < upload.size:
+                return f"{upload.size} bytes were received, and {found or 'none'} are there"
+            wanted = upload.digest if self._deep and store.path(upload.key) is not None else None
             if wanted is not None and await self._digest(store, upload.key, upload.size, wanted) != wanted:
                 return f"the {upload.size} bytes that were received have another digest"
         except FileNotFoundError:

@@ -13,12 +13,12 @@ import functools
 import hashlib
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from registry.context import Deps
-from registry.errors import BlobInUse, BlobNotFound, CorruptBlob, LayerInaccessible, Unavailable
+from registry.errors import BlobInUse, BlobNotFound, CorruptBlob, LayerInaccessible, StorageUnavailable, Unavailable
 from registry.model import Blob, Repository
 from registry.names import Digest
 from registry.records import blobs as rows
@@ -33,15 +33,17 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A blob that may be sent: `file` by the kernel, or else `chunks`, which fail at the end if the bytes are bad.
+    """A blob that may be sent: `file` by the kernel, by the store itself at `url`, or else as `chunks`.
 
+    Chunks are from a first byte up to but excluding a last. They fail, at the end if need be, where the bytes are bad.
     `verified`: the file, where its identity is the one under which its bytes were verified.
     """
 
     blob: Blob
     verified: Path | None = None
     file: BinaryIO | None = None
-    chunks: AsyncIterator[bytes] | None = None
+    url: str | None = None
+    chunks: Callable[[int, int], AsyncGenerator[bytes, None]] | None = None
 
 
 async def stat(deps: Deps, repository: Repository, digest: Digest) -> Blob:
@@ -52,34 +54,26 @@ async def stat(deps: Deps, repository: Repository, digest: Digest) -> Blob:
     return blob
 
 
-async def open_blob(deps: Deps, repository: Repository, digest: Digest, *, whole: bool) -> Opened:
+async def open_blob(deps: Deps, repository: Repository, digest: Digest, *, whole: bool, url_seconds: int = 0) -> Opened:
     """The blob, ready to be sent. `whole`: from its first to its last byte. Raises BlobNotFound.
 
-    The caller closes `file`.
+    The caller closes `file`. `url_seconds`: how long a URL of the store must hold; 0: the caller wants none.
     """
     blob = await _linked(deps, repository, digest)
     store = deps.stores.of(repository.registry.region)
     path = store.path(blob.key)
-    policy = deps.settings.storage.verify_reads
-    if path is not None:
-        try:
-            file = _open(path)
-        except FileNotFoundError:
-            await _condemn(deps, blob, "missing")
-            raise _missing(repository, digest) from None
-        found = os.fstat(file.fileno())
-        if (policy == "changed" and identity_of(found) == blob.identity) or (
-            policy == "never" and found.st_size == blob.size
-        ):
-            return Opened(blob=blob, file=file, verified=path if policy == "changed" else None)
-        file.close()
-    elif policy == "never":
-        return Opened(blob=blob, chunks=store.read(blob.key))
+    try:
+        opened = _open_file(deps, path, blob) if path is not None else await _open_far(deps, store, blob, url_seconds)
+    except FileNotFoundError:
+        await _lose(deps, store, blob)
+        raise _missing(repository, digest) from None
+    if opened is not None:
+        return opened
     if whole:
-        return Opened(blob=blob, chunks=_verified(deps, store, blob))
+        return Opened(blob=blob, chunks=lambda _first, _stop: _verified(deps, store, blob))
     if not await _verify(deps, store, blob):
         raise _missing(repository, digest)
-    return Opened(blob=blob, file=_open(path) if path else None)
+    return Opened(blob=blob, file=_open(path)) if path else Opened(blob=blob, chunks=_chunks(store, blob))
 
 
 async def mount(deps: Deps, repository: Repository, digest: Digest, sources: Sequence[Repository]) -> Blob | None:
@@ -132,11 +126,24 @@ async def require_used(deps: Deps, repository: Repository, digest: Digest) -> Bl
     return blob
 
 
-async def is_healthy(deps: Deps, store: BlobStore, blob: Blob) -> bool:
-    """Whether the bytes behind a row are there and are right; what is found is noted in the row."""
+async def url(deps: Deps, repository: Repository, blob: Blob, seconds: int) -> str | None:
+    """A URL of the store itself that GETs the blob for a while; None: clients must come to us."""
+    if deps.settings.storage.verify_reads == "always":
+        return None
+    return await deps.stores.of(repository.registry.region).url(blob.key, seconds)
+
+
+async def is_healthy(deps: Deps, store: BlobStore, blob: Blob, *, replaceable: bool = False) -> bool:
+    """Whether the bytes behind a row are there and are right; what is found is noted in the row.
+
+    `replaceable`: good bytes are at hand, so that it does not matter whether missing ones may turn up again.
+    """
     found = await store.stat(blob.key)
-    if found is None or found.size != blob.size:
-        await _condemn(deps, blob, "missing" if found is None else "cut short")
+    if found is None:
+        await _lose(deps, store, blob, replaceable=replaceable)
+        return False
+    if found.size != blob.size:
+        await _condemn(deps, blob, "cut short")
         return False
     if found.identity is not None and found.identity == blob.identity:
         return True
@@ -168,6 +175,41 @@ def _link_from(deps: Deps, source: Repository, target: Repository, digest: Diges
     return found
 
 
+def _open_file(deps: Deps, path: Path, blob: Blob) -> Opened | None:
+    """The blob's file, if it may be sent as it is. Raises FileNotFoundError."""
+    file, policy = _open(path), deps.settings.storage.verify_reads
+    found = os.fstat(file.fileno())
+    if policy == "changed" and identity_of(found) == blob.identity:
+        return Opened(blob=blob, file=file, verified=path)
+    if policy == "never" and found.st_size == blob.size:
+        return Opened(blob=blob, file=file)
+    file.close()
+    return None
+
+
+async def _open_far(deps: Deps, store: BlobStore, blob: Blob, url_seconds: int) -> Opened | None:
+    """A blob of a store that is not on this machine, if it may be sent as it is. Raises FileNotFoundError."""
+    found, policy = await store.stat(blob.key), deps.settings.storage.verify_reads
+    if found is None:
+        raise FileNotFoundError(blob.key)
+    if found.size != blob.size or policy == "always" or (policy == "changed" and found.identity != blob.identity):
+        return None
+    direct = await store.url(blob.key, url_seconds) if url_seconds else None
+    return Opened(blob=blob, url=direct, chunks=_chunks(store, blob))
+
+
+def _chunks(store: BlobStore, blob: Blob) -> Callable[[int, int], AsyncGenerator[bytes, None]]:
+    async def chunks(first: int, stop: int) -> AsyncGenerator[bytes, None]:
+        try:
+            async with contextlib.aclosing(store.read(blob.key, first, stop)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except FileNotFoundError:
+            raise StorageUnavailable from None  # it was there a moment ago
+
+    return chunks
+
+
 def _open(path: Path) -> BinaryIO:
     """The file, in the loop's thread: a cached inode opens at once. Raises FileNotFoundError, StorageUnavailable."""
     with translated():
@@ -187,7 +229,7 @@ async def _verify(deps: Deps, store: BlobStore, blob: Blob) -> bool:
     return False
 
 
-async def _verified(deps: Deps, store: BlobStore, blob: Blob) -> AsyncIterator[bytes]:
+async def _verified(deps: Deps, store: BlobStore, blob: Blob) -> AsyncGenerator[bytes, None]:
     """The stored bytes, the last piece only when all of them have the blob's digest. Raises CorruptBlob."""
     before = await store.stat(blob.key)
     state, size, held = hashlib.new(blob.digest.algorithm), 0, b""
@@ -202,8 +244,11 @@ async def _verified(deps: Deps, store: BlobStore, blob: Blob) -> AsyncIterator[b
             held = piece
     except FileNotFoundError:
         before = None
-    if before is None or size != blob.size or f"{blob.digest.algorithm}:{state.hexdigest()}" != blob.digest:
-        await _condemn(deps, blob, "missing" if before is None else "not what its digest says")
+    if before is None:
+        await _lose(deps, store, blob)
+        raise CorruptBlob(blob.digest)
+    if size != blob.size or f"{blob.digest.algorithm}:{state.hexdigest()}" != blob.digest:
+        await _condemn(deps, blob, "not what its digest says")
         raise CorruptBlob(blob.digest)
     if before.identity != blob.identity:
         # Only spares the next reader the hashing: a database that takes no writes now is no reason not to serve.
@@ -211,6 +256,14 @@ async def _verified(deps: Deps, store: BlobStore, blob: Blob) -> AsyncIterator[b
             await deps.db.housekeep(lambda tx: rows.set_identity(tx, blob, before.identity))
     if held:
         yield held
+
+
+async def _lose(deps: Deps, store: BlobStore, blob: Blob, *, replaceable: bool = False) -> None:
+    """Mark bytes that are gone. Raises StorageUnavailable while they may only be out of sight."""
+    if await store.is_lost(blob.key):
+        await _condemn(deps, blob, "missing")
+    elif not replaceable:
+        raise StorageUnavailable
 
 
 async def _condemn(deps: Deps, blob: Blob, why: str) -> None:

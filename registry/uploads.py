@@ -119,7 +119,7 @@ async def append(
             row,
             size=received.staged.size,
             state=received.staged.state,
-            digest=Digest(f"{row.algorithm}:{received.state.hexdigest()}"),
+            digest=received.digest(row.algorithm),
             parts=row.parts + 1,
             small_part=row.small_part or 0 < row.last_part < SMALLEST_PART,
             last_part=received.staged.size - row.size,
@@ -127,7 +127,8 @@ async def append(
         )
         await deps.db.write(lambda tx: _move(tx, deps, repository, row, new))
         deps.hashes.drop(row.id, row.size)
-        deps.hashes.put(row.id, new.size, received.state)
+        if received.state is not None:
+            deps.hashes.put(row.id, new.size, received.state)
         if received.cut is not None:
             raise received.cut
         return new
@@ -158,14 +159,15 @@ async def finish(
             if received.cut is not None:
                 hold.sink(staged)
                 raise received.cut
-            staged, found = received.staged, Digest(f"{algorithm}:{received.state.hexdigest()}")
-        if found is None or found.algorithm != digest.algorithm:
-            await hold.settle(staged)
-            found = await _hash_again(_store(deps, repository), staged, digest.algorithm)
-        if found != digest:
-            await _abandon(deps, repository, row)
-            raise InvalidLayer(digest, found)
-        return await _commit(deps, repository, row, digest, await hold.finish(staged))
+            staged, found = received.staged, received.digest(algorithm)
+        if found is None or found == digest or found.algorithm != digest.algorithm:
+            stored = await hold.finish(staged)
+            if found != digest or stored.identity is None:
+                found = await _hash_again(_store(deps, repository), stored, digest.algorithm)
+            if found == digest:
+                return await _commit(deps, repository, row, digest, stored)
+        await _abandon(deps, repository, row)
+        raise InvalidLayer(digest, found)
 
 
 async def was_finished(deps: Deps, repository: Repository, upload_id: str, digest: Digest) -> bool:
@@ -202,8 +204,12 @@ async def cancel(deps: Deps, repository: Repository, ticket: Ticket) -> None:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Received:
     staged: Staged
-    state: Hash
+    state: Hash | None
     cut: intake.BodyCut | None
+
+    def digest(self, algorithm: str) -> Digest | None:
+        """Of all bytes so far; None: what was there before could not be read."""
+        return None if self.state is None else Digest(f"{algorithm}:{self.state.hexdigest()}")
 
 
 @contextlib.asynccontextmanager
@@ -249,12 +255,14 @@ async def _receive(
     deps: Deps, repository: Repository, hold: Hold, row: Upload, algorithm: str, chunks: AsyncIterator[bytes]
 ) -> _Received:
     staged = Staged(key=row.key, size=row.size, state=row.state)
-    state = await _hash_so_far(deps, repository, row, algorithm)
+    state = await _hash_so_far(deps, hold, row, algorithm)
     limit = deps.settings.limits.layer_bytes - row.size
     fd = hold.sink(staged)
     if fd is None:
-        staged = await hold.append(staged, intake.hashed(chunks, state, limit=limit))
-        return _Received(staged=staged, state=state, cut=None)
+        source = intake.Hashed(chunks, state, limit=limit)
+        staged = await hold.append(staged, source.pieces())
+        return _Received(staged=staged, state=state, cut=source.cut)
+    assert state is not None  # what is written to a file can be read from it
     try:
         with translated():
             size, cut = await intake.receive(chunks, fd, state, limit=limit)
@@ -265,30 +273,34 @@ async def _receive(
     return _Received(staged=dataclasses.replace(staged, size=staged.size + size), state=state, cut=cut)
 
 
-async def _hash_so_far(deps: Deps, repository: Repository, row: Upload, algorithm: str) -> Hash:
+async def _hash_so_far(deps: Deps, hold: Hold, row: Upload, algorithm: str) -> Hash | None:
+    """The hash of the bytes that are in; None where they cannot be read before they are finished."""
     if row.size == 0:
         return intake.new_hash(algorithm)
     known = deps.hashes.get(row.id, row.size)
     if known is not None:
         return known
+    written = hold.written(Staged(key=row.key, size=row.size, state=row.state))
+    if written is None:
+        return None
     state = intake.new_hash(row.algorithm)
-    async for piece in _store(deps, repository).read(row.key, 0, row.size):
+    async for piece in written:
         state.update(piece)
     return state
 
 
-async def _hash_again(store: BlobStore, staged: Staged, algorithm: str) -> Digest:
-    """The digest of bytes that are in, by another algorithm than they were received with."""
+async def _hash_again(store: BlobStore, stored: Stored, algorithm: str) -> Digest:
+    """The digest of bytes whose hash was not, or not so, taken while they came in."""
     state = intake.new_hash(algorithm)
-    async for piece in store.read(staged.key, 0, staged.size):
-        state.update(piece)
+    async for piece in store.read(stored.key, 0, stored.size):
+        await asyncio.to_thread(state.update, piece)
     return Digest(f"{algorithm}:{state.hexdigest()}")
 
 
 async def _commit(deps: Deps, repository: Repository, row: Upload, digest: Digest, stored: Stored) -> Finished:
     store = _store(deps, repository)
     known = await deps.db.point(lambda tx: rows.find(tx, store.store_id, digest))
-    sound = known is not None and not known.damaged and await layers.is_healthy(deps, store, known)
+    sound = known is not None and not known.damaged and await layers.is_healthy(deps, store, known, replaceable=True)
     replaces = known.key if known is not None and not sound else None
     now = deps.clock.now()
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests import parts
+from tests import parts, s3_servers
 from tests.builders import unique_name
+from tests.s3_relay import Relay
+from tests.s3_servers import S3Service, TestBucket
 from tests.servers import RunningServer
 
 Start = Callable[..., RunningServer]
@@ -51,6 +53,53 @@ def start_server(tmp_path: Path) -> Iterator[Start]:
     yield start
     for server in started:
         server.stop()
+
+
+# --- S3 ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def s3_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], S3Service]]:
+    """A function that gives the one running S3 server of a kind."""
+    running: dict[str, S3Service] = {}
+
+    def service_of(kind: str) -> S3Service:
+        if kind not in running:
+            service = S3Service(kind, tmp_path_factory.mktemp(kind) / "objects")
+            service.start()
+            running[kind] = service
+        return running[kind]
+
+    yield service_of
+    for service in running.values():
+        service.stop()
+
+
+@pytest.fixture(scope="session", params=s3_servers.KINDS)
+def s3_service(request: pytest.FixtureRequest, s3_services: Callable[[str], S3Service]) -> S3Service:
+    """A running S3 server."""
+    return s3_services(request.param)
+
+
+@pytest.fixture
+def new_bucket_of(s3_services: Callable[[str], S3Service]) -> Callable[[str], TestBucket]:
+    """A function that makes a bucket on the server of a kind."""
+    return lambda kind: s3_servers.new_bucket(s3_services(kind))
+
+
+@pytest.fixture
+def bucket(s3_service: S3Service) -> TestBucket:
+    """A bucket of the test's own on it."""
+    return s3_servers.new_bucket(s3_service)
+
+
+@pytest.fixture
+def s3_relay(s3_service: S3Service) -> Iterator[Relay]:
+    """A way to it that can be made to fail."""
+    found = Relay(s3_service.url)
+    found.start()
+    yield found
+    found.stop()
 
 
 # --- real parts -------------------------------------------------------------------------------------------------------

@@ -62,9 +62,11 @@ PARTS: Final[Mapping[str, Callable[[], bool]]] = {
     "tmpfs": lambda: os.geteuid() == 0 and _mounts(),
     "strace": _found("strace"),
     "oci-conformance": _named("LONGSHORE_TEST_OCI_CONFORMANCE"),
+    "versitygw": _found("versitygw"),
+    "minio": _named("LONGSHORE_TEST_MINIO"),
 }
 # Parts that no package registry has, so that CI cannot be asked for them.
-OPTIONAL: Final = frozenset({"terraform", "oci-conformance"})
+OPTIONAL: Final = frozenset({"terraform", "oci-conformance", "minio"})
 
 passed: Final[collections.Counter[str]] = collections.Counter()
 

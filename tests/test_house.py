@@ -91,8 +91,13 @@ def test_law_1_an_upload_is_durable_before_its_row_and_spare_bytes_go_after_it()
     tree = tree_of(ROOT / "registry" / "uploads.py")
     functions = {node.name: ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}
 
-    assert "_commit(deps, repository, row, digest, await hold.finish(staged))" in functions["finish"]
-    commit = functions["_commit"]
+    finish, commit = functions["finish"], functions["_commit"]
+    assert finish.count("_commit(") == finish.count("stored = ") == 1
+    assert (
+        0
+        < finish.index("stored = await hold.finish(staged)")
+        < finish.index("_commit(deps, repository, row, digest, stored)")
+    )
     assert 0 < commit.index("deps.db.write(unit)") < commit.index("store.delete(spare)")
 
 
@@ -198,11 +203,12 @@ def test_law_5_rooms_do_not_speak_http(room: str) -> None:
 
 @pytest.mark.parametrize("path", modules("registry"), ids=name_of)
 def test_law_6_nothing_is_fired_and_forgotten(path: Path) -> None:
-    """No task is started. `intake` lets a thread run one step ahead, and waits for it before it returns."""
+    """No task is started but by `ahead`, whose block waits for it. `intake` lets a thread run one step ahead, and waits for
+    it before it returns."""
     started = [f"{line}: {call}" for line, call in calls_in(path) if call.endswith(("create_task", "ensure_future"))]
     ahead = [f"{line}: {call}" for line, call in calls_in(path) if call == "threads.start"]
 
-    assert not started
+    assert not started or path.name == "ahead.py"
     assert not ahead or path.name == "intake.py"
 
 

@@ -53,16 +53,15 @@ def look(config: configuration.Config, *, deep: bool, watch: Watch) -> "Report":
     from registry import integrity
 
     with wiring.opened(config) as (db, stores):
-        return asyncio.run(
-            integrity.check(
-                db,
-                stores,
-                now=dt.datetime.now(dt.UTC),
-                deep=deep,
-                accept_sparse=config.registry.accept_sparse,
-                watch=watch,
-            )
+        looking = integrity.check(
+            db,
+            stores,
+            now=dt.datetime.now(dt.UTC),
+            deep=deep,
+            accept_sparse=config.registry.accept_sparse,
+            watch=watch,
         )
+        return asyncio.run(stores.during(looking))
 
 
 def show(report: "Report") -> None:

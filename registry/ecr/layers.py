@@ -96,8 +96,9 @@ async def complete_layer_upload(ctx: Context, req: Params) -> Result:
 async def get_download_url_for_layer(ctx: Context, req: Params) -> Result:
     repository = await repositories.get(ctx.deps, registry_of(ctx, req), name_of(req))
     digest = _only_digest([req["layerDigest"]])
-    await layers.require_used(ctx.deps, repository, digest)
-    return {"downloadUrl": downloads.url(ctx.deps, repository, digest), "layerDigest": digest}
+    blob = await layers.require_used(ctx.deps, repository, digest)
+    direct = await layers.url(ctx.deps, repository, blob, downloads.SECONDS)
+    return {"downloadUrl": direct or downloads.url(ctx.deps, repository, digest), "layerDigest": digest}
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------

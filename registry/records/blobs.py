@@ -139,6 +139,11 @@ def set_damaged(tx: Tx, blob: Blob) -> None:
     tx.execute(sa.update(blobs).where(_b.id == blob.id, _b.key == blob.key).values(damaged=True))
 
 
+def any_in(tx: Tx, store_id: str) -> bool:
+    """Whether a row names bytes of the store."""
+    return tx.execute(sa.select(_b.id).where(_b.store_id == store_id).limit(1)).first() is not None
+
+
 def page(tx: Tx, *, after: int, limit: int) -> list[Blob]:
     """Blobs by id, for those who look at all of them."""
     return [_blob(row) for row in tx.execute(sa.select(blobs).where(_b.id > after).order_by(_b.id).limit(limit))]

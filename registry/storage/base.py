@@ -7,12 +7,14 @@ hit a new upload of the same digest.
 
 import dataclasses
 import datetime as dt
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Container, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from registry.names import Region
+
+T = TypeVar("T")
 
 
 class UploadBusy(Exception):
@@ -34,7 +36,10 @@ class Staged:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """Bytes that are in. `identity` changes when the bytes are touched by anyone; None: the store cannot tell."""
+    """Bytes that are in. `identity` changes when the bytes are touched by anyone.
+
+    None: the store cannot tell. From `finish`: it cannot even say that these are this writer's bytes, so read them.
+    """
 
     key: str
     size: int
@@ -47,6 +52,10 @@ class Hold(Protocol):
 
     Every method raises UploadLost where there are fewer bytes than `staged.size`.
     """
+
+    def written(self, staged: Staged) -> AsyncIterator[bytes] | None:
+        """The bytes so far; None: they cannot be read before they are finished."""
+        ...
 
     def sink(self, staged: Staged) -> int | None:
         """A file descriptor to write to, at `staged.size`, with whatever lay behind it cut off; None: use `append`."""
@@ -61,7 +70,10 @@ class Hold(Protocol):
         ...
 
     async def finish(self, staged: Staged) -> Stored:
-        """Close the bytes for good; they would survive a power cut under their key."""
+        """Close the bytes for good; they would survive a power cut under the key of the result, which may be new.
+
+        Doing it again with the same `staged`, after a crash or a lost answer, comes to the same end.
+        """
         ...
 
 
@@ -69,6 +81,14 @@ class BlobStore(Protocol):
     """A place for bytes. Every method may raise StorageUnavailable or StorageFull."""
 
     store_id: str  # the identity written in the store itself
+
+    async def prove(self) -> None:
+        """Return if the store answers and is the one that the rows speak of. Raises StoreMismatch if it is another."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections. The store must not be used afterwards."""
+        ...
 
     async def begin(self) -> Staged:
         """A fresh key. Nothing is written yet."""
@@ -81,6 +101,10 @@ class BlobStore(Protocol):
         """
         ...
 
+    async def arrived(self, staged: Staged) -> int:
+        """How many bytes of an unfinished upload are there, of those that `staged` speaks of or more."""
+        ...
+
     async def abort(self, staged: Staged) -> None:
         """Forget bytes on their way in; absent is fine."""
         ...
@@ -89,20 +113,38 @@ class BlobStore(Protocol):
         """Size and identity of the bytes as they are now; None when they are not there."""
         ...
 
-    def read(self, key: str, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to but excluding `stop`. Raises FileNotFoundError when they are not there."""
+    def read(self, key: str, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
+        """The bytes from `start` up to but excluding `stop`, or to their end if that comes first.
+
+        Raises FileNotFoundError when they are not there.
+        """
         ...
 
     def path(self, key: str) -> Path | None:
         """A local file that the kernel can send; None: not local."""
         ...
 
+    async def url(self, key: str, seconds: int) -> str | None:
+        """A URL that GETs the bytes for a while, without any other credential; None: clients must come to us."""
+        ...
+
+    async def is_lost(self, key: str) -> bool:
+        """Whether bytes that a row names, and that were just not found, are gone for good.
+
+        A store of many servers may not see them for a while: then, and until that is certain, False.
+        """
+        ...
+
     async def delete(self, key: str) -> None:
-        """Remove the bytes; absent is fine."""
+        """Remove finished or abandoned bytes; absent is fine."""
         ...
 
     def keys(self, older_than: dt.datetime) -> AsyncIterator[str]:
         """Every key with bytes last written before then, finished and abandoned alike."""
+        ...
+
+    async def sweep_uploads(self, older_than: dt.datetime, open_keys: Container[str]) -> int:
+        """Forget what lies outside of `keys` of uploads begun before then, but for those of `open_keys`: how many."""
         ...
 
 
@@ -119,6 +161,19 @@ class Stores:
         if store is None:
             store = self._stores[region] = self._open_store(region)
         return store
+
+    async def during(self, work: Awaitable[T]) -> T:
+        """What `work` comes to, after which every store is closed: for commands, whose loop ends with it."""
+        try:
+            return await work
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close every store that was opened."""
+        for store in self._stores.values():
+            await store.close()
+        self._stores.clear()
 
 
 class StoreMismatch(Exception):

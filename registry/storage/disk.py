@@ -15,11 +15,12 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Container
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from registry import threads
+from registry.errors import StorageUnavailable
 from registry.names import Region
 from registry.storage.base import Hold, Staged, Stored, StoreMismatch, UploadBusy, UploadLost
 from registry.storage.trouble import translated as _translated
@@ -49,6 +50,15 @@ class DiskStore:
                 _make_identity(root, region, store_id or secrets.token_hex(16))
             self.store_id = _read_identity(file, region)
 
+    async def prove(self) -> None:
+        try:
+            await _in_thread(os.stat, self.root / IDENTITY_FILE)
+        except FileNotFoundError:
+            raise StorageUnavailable from None
+
+    async def close(self) -> None:
+        pass
+
     async def begin(self) -> Staged:
         return Staged(key=secrets.token_hex(16), size=0, state={})
 
@@ -70,6 +80,10 @@ class DiskStore:
         finally:
             os.close(fd)  # and with it the lock
 
+    async def arrived(self, staged: Staged) -> int:
+        found = await self.stat(staged.key)
+        return 0 if found is None else found.size
+
     async def abort(self, staged: Staged) -> None:
         await self.delete(staged.key)
 
@@ -82,7 +96,7 @@ class DiskStore:
         written_at = dt.datetime.fromtimestamp(found.st_mtime, dt.UTC)
         return Stored(key=key, size=found.st_size, identity=identity_of(found), written_at=written_at)
 
-    async def read(self, key: str, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+    async def read(self, key: str, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         with _translated():
             file = await threads.run(open, self._at(key), "rb", 0)
         with file:
@@ -99,6 +113,12 @@ class DiskStore:
     def path(self, key: str) -> Path:
         return self._at(key)
 
+    async def url(self, key: str, seconds: int) -> str | None:
+        return None
+
+    async def is_lost(self, key: str) -> bool:
+        return True
+
     async def delete(self, key: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             await _in_thread(os.unlink, self._at(key))
@@ -107,6 +127,9 @@ class DiskStore:
         for shard in _SHARDS:
             for key in await _in_thread(_shard_keys, self.root / shard, older_than.timestamp()):
                 yield key
+
+    async def sweep_uploads(self, older_than: dt.datetime, open_keys: Container[str]) -> int:
+        return 0  # an upload's only bytes are at its key
 
     def _at(self, key: str) -> Path:
         return self.root / key[:2] / key
@@ -117,6 +140,15 @@ class DiskHold:
 
     def __init__(self, fd: int, directory: Path) -> None:
         self._fd, self._directory = fd, directory
+
+    async def written(self, staged: Staged) -> AsyncIterator[bytes]:
+        at = 0
+        while at < staged.size:
+            piece = await _in_thread(os.pread, self._fd, min(_PIECE, staged.size - at), at)
+            if not piece:
+                return
+            at += len(piece)
+            yield piece
 
     def sink(self, staged: Staged) -> int | None:
         # What an interrupted or losing writer left behind the acknowledged size must never become part of the blob.

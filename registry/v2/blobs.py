@@ -1,6 +1,7 @@
 """Blobs (end-2, end-10): send, check, delete; whole or by range, by the kernel where it can."""
 
 import asyncio
+import contextlib
 import re
 from typing import BinaryIO, Final
 
@@ -19,20 +20,24 @@ from registry.v2.errors import API_VERSION, OciError
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 _INLINE: Final = 64 * 1024  # a blob this small goes out in one write with its headers
 
+_REDIRECT_SECONDS: Final = 1200  # for the client to begin
+
 
 async def get(call: Call) -> web.StreamResponse:
     digest, repository = Digest.parse(call.reference), await call.repository()
     if is_known(call.request, digest):
         return await _unchanged(call, repository, digest)
     wanted = _range_header(call.request, digest)
-    opened = await layers.open_blob(call.deps, repository, digest, whole=wanted is None)
+    opened = await layers.open_blob(call.deps, repository, digest, whole=wanted is None, url_seconds=_REDIRECT_SECONDS)
     try:
         span = _span(wanted, opened.blob.size)
         if opened.file is not None:
             if span is None and opened.blob.size <= _INLINE:
                 _give_evidence(call, repository, opened)
             return await _send_file(call.request, opened.blob, opened.file, span)
-        return await _send_chunks(call.request, opened)
+        if opened.url is not None and (opened.url.startswith("https:") or not call.request.secure):
+            return empty(307, Location=opened.url, Docker_Content_Digest=digest, Cache_Control="no-store")
+        return await _send_chunks(call.request, opened, span)
     finally:
         if opened.file is not None:
             opened.file.close()
@@ -76,22 +81,27 @@ def _headers(blob: Blob) -> dict[str, str]:
     }
 
 
+def _begun(blob: Blob, span: tuple[int, int] | None) -> web.StreamResponse:
+    """The head of an answer with the blob, or with a part of it."""
+    first, stop = span or (0, blob.size)
+    answer = web.StreamResponse(status=200 if span is None else 206, headers=_headers(blob))
+    if span is not None:
+        answer.headers["Content-Range"] = f"bytes {first}-{stop - 1}/{blob.size}"
+    answer.content_length = stop - first
+    return answer
+
+
 async def _send_file(
     request: web.BaseRequest, blob: Blob, file: BinaryIO, span: tuple[int, int] | None
 ) -> web.StreamResponse:
     first, stop = span or (0, blob.size)
-    headers = _headers(blob)
-    if span is not None:
-        headers["Content-Range"] = f"bytes {first}-{stop - 1}/{blob.size}"
-    status = 200 if span is None else 206
+    answer = _begun(blob, span)
     if stop - first <= _INLINE:
         file.seek(first)
         body = file.read(stop - first)
         if len(body) < stop - first:  # cut off since it was opened
             raise CorruptBlob(blob.digest)
-        return web.Response(status=status, headers=headers, body=body)
-    answer = web.StreamResponse(status=status, headers=headers)
-    answer.content_length = stop - first
+        return web.Response(status=answer.status, headers=answer.headers, body=body)
     await answer.prepare(request)
     if request.transport is None:
         raise ConnectionResetError("the client is gone")
@@ -102,18 +112,23 @@ async def _send_file(
     return answer
 
 
-async def _send_chunks(request: web.BaseRequest, opened: Opened) -> web.StreamResponse:
-    """Send while verifying. Bytes that turn out bad end the connection before the last piece: never a full 200."""
+async def _send_chunks(request: web.BaseRequest, opened: Opened, span: tuple[int, int] | None) -> web.StreamResponse:
+    """Send as it comes. Bytes that turn out bad, or too few, end the connection before the last piece: never a full
+    200."""
     assert opened.chunks is not None
-    answer = web.StreamResponse(headers=_headers(opened.blob))
-    answer.content_length = opened.blob.size
-    prepared = False
-    async for piece in opened.chunks:
-        # A blob of one piece is verified before anything is sent, and then gets a proper error.
-        if not prepared:
-            await answer.prepare(request)
-            prepared = True
-        await answer.write(piece)
+    first, stop = span or (0, opened.blob.size)
+    answer = _begun(opened.blob, span)
+    left, prepared = stop - first, False
+    async with contextlib.aclosing(opened.chunks(first, stop)) as chunks:
+        async for piece in chunks:
+            # A blob of one piece is verified before anything is sent, and then gets a proper error.
+            if not prepared:
+                await answer.prepare(request)
+                prepared = True
+            left -= len(piece)
+            await answer.write(piece)
+    if left:
+        raise CorruptBlob(opened.blob.digest)
     if not prepared:
         await answer.prepare(request)
     await answer.write_eof()

@@ -73,8 +73,9 @@ async def test_a_write_that_stops_early_goes_on(file: Any, monkeypatch: pytest.M
 async def test_one_byte_too_many_is_refused(file: Any, sizes: list[int]) -> None:
     with pytest.raises(TooLarge):
         await intake.receive(each(*(b"x" * size for size in sizes)), file.fileno(), intake.new_hash("sha256"), limit=10)
+    hashed = intake.Hashed(each(*(b"x" * size for size in sizes)), intake.new_hash("sha256"), limit=10)
     with pytest.raises(TooLarge):
-        _ = [one async for one in intake.hashed(each(*(b"x" * s for s in sizes)), intake.new_hash("sha256"), limit=10)]
+        _ = [piece async for piece in hashed.pieces()]
 
 
 async def test_as_many_as_the_limit_get_in(file: Any) -> None:
@@ -238,3 +239,24 @@ def test_a_state_that_is_dropped_is_gone() -> None:
     hashes.drop("a", 3)
 
     assert hashes.get("a", 3) is None
+
+
+# --- for stores that take chunks --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["hashed", "hash-unknown"])
+async def test_a_body_that_is_passed_on_ends_where_it_was_cut(known: bool) -> None:
+    """What came is kept; that more was to come is told beside it."""
+    data = [b"a", b"b" * 200_000]
+
+    async def body() -> AsyncIterator[bytes]:
+        for chunk in data:
+            yield chunk
+        raise BodyCut("lost")
+
+    state = intake.new_hash("sha256") if known else None
+    hashed = intake.Hashed(body(), state, limit=NO_LIMIT)
+
+    assert [piece async for piece in hashed.pieces()] == data
+    assert str(hashed.cut) == "lost"
+    assert state is None or state.hexdigest() == hashlib.sha256(b"".join(data)).hexdigest()

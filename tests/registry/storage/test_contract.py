@@ -11,23 +11,49 @@ import pytest
 from registry.names import Region
 from registry.storage.base import BlobStore, Hold, Staged, Stored, UploadBusy, UploadLost
 from registry.storage.disk import DiskStore, write_all
+from registry.storage.s3 import S3Store
+from tests import s3_servers
 
 MIB = 1024 * 1024
 REGION = Region("us-east-1")
 
-# name -> a function that opens the store of a directory; twice on one directory: two processes on one store
-STORES: dict[str, Callable[[Path], BlobStore]] = {
-    "disk": lambda root: DiskStore(root, REGION),
+Open = Callable[[], BlobStore]
+
+
+def on_disk(_request: pytest.FixtureRequest, directory: Path) -> Open:
+    return lambda: DiskStore(directory, REGION)
+
+
+def in_a_bucket(request: pytest.FixtureRequest, directory: Path) -> Open:
+    place = request.getfixturevalue("new_bucket_of")(request.param).place()
+    settings = {"store_id": "00" * 16, "is_new": True, "spool_directory": directory, "largest": 1 << 30}
+    return lambda: S3Store(place, REGION, **settings)
+
+
+# name -> a function that opens the store of a test's own; twice: two processes on one store
+STORES: dict[str, Callable[[pytest.FixtureRequest, Path], Open]] = {
+    "disk": on_disk,
+    "versitygw": in_a_bucket,
+    "minio": in_a_bucket,
 }
 
 
-@pytest.fixture(params=STORES)
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], BlobStore]:
-    return lambda: STORES[request.param](tmp_path / "store")
+@pytest.fixture(params=["disk", *s3_servers.KINDS])
+async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
+    opened: list[BlobStore] = []
+    make = STORES[request.param](request, tmp_path / "store")
+
+    def open_one() -> BlobStore:
+        opened.append(make())
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        await store.close()
 
 
 @pytest.fixture
-def store(open_store: Callable[[], BlobStore]) -> BlobStore:
+def store(open_store: Open) -> BlobStore:
     return open_store()
 
 
@@ -102,7 +128,7 @@ async def test_a_second_process_reads_it_too(open_store: Callable[[], BlobStore]
     assert await other.stat(stored.key) == stored
 
 
-async def test_a_store_keeps_its_identity(open_store: Callable[[], BlobStore]) -> None:
+async def test_a_store_keeps_its_identity(open_store: Open) -> None:
     assert open_store().store_id == open_store().store_id
 
 
@@ -254,7 +280,10 @@ async def test_an_upload_is_readable_as_far_as_it_is_settled(store: BlobStore, w
         staged = await way.write(hold, staged, b"abc", b"def")
         await hold.settle(staged)
 
-        assert await read(store, staged.key, 0, staged.size) == b"abcdef"
+        written = hold.written(staged)
+        if written is None:
+            pytest.skip("this store's uploads cannot be read before they are finished")
+        assert b"".join([piece async for piece in written]) == b"abcdef"
 
 
 async def test_chunks_that_break_off_leave_what_was_settled(store: BlobStore) -> None:
@@ -277,7 +306,7 @@ async def test_chunks_that_break_off_leave_what_was_settled(store: BlobStore) ->
 # --- one writer -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_second_writer_is_refused_at_once(open_store: Callable[[], BlobStore]) -> None:
+async def test_a_second_writer_is_refused_at_once(open_store: Open) -> None:
     """From this process or from another."""
     first, second = open_store(), open_store()
     staged = await first.begin()
@@ -315,7 +344,7 @@ async def test_an_upload_whose_bytes_are_gone_is_lost_and_not_filled_up(store: B
     async with store.hold(staged) as hold:
         staged = await way.write(hold, staged, b"abc")
         await hold.settle(staged)
-    await store.delete(staged.key)
+    await store.abort(staged)
 
     with pytest.raises(UploadLost):
         async with store.hold(staged) as hold:
@@ -325,13 +354,20 @@ async def test_an_upload_whose_bytes_are_gone_is_lost_and_not_filled_up(store: B
 # --- for garbage collection -------------------------------------------------------------------------------------------
 
 
-async def test_keys_are_finished_and_abandoned_alike(store: BlobStore, way: Way) -> None:
+async def test_what_is_abandoned_is_a_key_or_swept(store: BlobStore, way: Way) -> None:
     finished = (await way.put(store, b"abc")).key
     staged = await store.begin()
     async with store.hold(staged) as hold:
-        await hold.settle(await way.write(hold, staged, b"def"))
+        staged = await way.write(hold, staged, b"def")
+        await hold.settle(staged)
 
-    assert await keys(store) == {finished, staged.key}
+    for key in await keys(store) - {finished}:
+        assert key == staged.key
+        await store.delete(key)
+    await store.sweep_uploads(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=60), set())
+
+    assert await store.arrived(staged) == 0
+    assert await keys(store) == {finished}
     assert await keys(store, ahead=-60) == set()
 
 
