@@ -1,8 +1,8 @@
 """The command line as a user has it: a process of its own, in a directory of its own."""
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,12 +17,12 @@ class Finished(NamedTuple):
     code: int
     out: str
     err: str
-    seconds: float
+    seconds: float  # of processor time: the wall's clock also tells what else the machine does
 
 
 def run(*command: str, cwd: Path, given: str = "", **environment: str) -> Finished:
     """Run a program to its end, with a home directory of its own and nothing of this user's."""
-    started = time.monotonic()
+    before = _processor_seconds()
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -32,7 +32,13 @@ def run(*command: str, cwd: Path, given: str = "", **environment: str) -> Finish
         text=True,
         timeout=60,
     )
-    return Finished(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+    return Finished(done.returncode, done.stdout, done.stderr, _processor_seconds() - before)
+
+
+def _processor_seconds() -> float:
+    """Of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def longshore(*arguments: str, cwd: Path, given: str = "", **environment: str) -> Finished:

@@ -203,8 +203,8 @@ def test_law_5_rooms_do_not_speak_http(room: str) -> None:
 
 @pytest.mark.parametrize("path", modules("registry"), ids=name_of)
 def test_law_6_nothing_is_fired_and_forgotten(path: Path) -> None:
-    """No task is started but by `ahead`, whose block waits for it. `intake` lets a thread run one step ahead, and waits for
-    it before it returns."""
+    """No task is started but by `ahead`, whose block waits for it. `intake` lets a thread run one step ahead, and waits
+    for it before it returns."""
     started = [f"{line}: {call}" for line, call in calls_in(path) if call.endswith(("create_task", "ensure_future"))]
     ahead = [f"{line}: {call}" for line, call in calls_in(path) if call == "threads.start"]
 
