@@ -76,7 +76,7 @@ class DiskStore:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UploadBusy(staged.key) from None
-            yield DiskHold(fd, path.parent)
+            yield DiskHold(fd, path.parent, self)
         finally:
             os.close(fd)  # and with it the lock
 
@@ -138,17 +138,11 @@ class DiskStore:
 class DiskHold:
     """A file that is open and locked."""
 
-    def __init__(self, fd: int, directory: Path) -> None:
-        self._fd, self._directory = fd, directory
+    def __init__(self, fd: int, directory: Path, store: DiskStore) -> None:
+        self._fd, self._directory, self._store = fd, directory, store
 
-    async def written(self, staged: Staged) -> AsyncIterator[bytes]:
-        at = 0
-        while at < staged.size:
-            piece = await _in_thread(os.pread, self._fd, min(_PIECE, staged.size - at), at)
-            if not piece:
-                return
-            at += len(piece)
-            yield piece
+    def written(self, staged: Staged) -> AsyncIterator[bytes] | None:
+        return self._store.read(staged.key, 0, staged.size)
 
     def sink(self, staged: Staged) -> int | None:
         # What an interrupted or losing writer left behind the acknowledged size must never become part of the blob.
