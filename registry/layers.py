@@ -33,9 +33,9 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A blob that may be sent: `file` by the kernel, by the store itself at `url`, or else as `chunks`.
+    """A blob that may be sent: `file` by the kernel, by the store itself at `url`, by `read` from a first byte to before
+    a last, or else as `chunks`, which fail at the end if the bytes are bad.
 
-    Chunks are from a first byte up to but excluding a last. They fail, at the end if need be, where the bytes are bad.
     `verified`: the file, where its identity is the one under which its bytes were verified.
     """
 
@@ -43,7 +43,8 @@ class Opened:
     verified: Path | None = None
     file: BinaryIO | None = None
     url: str | None = None
-    chunks: Callable[[int, int], AsyncGenerator[bytes, None]] | None = None
+    read: Callable[[int, int], AsyncGenerator[bytes, None]] | None = None
+    chunks: AsyncGenerator[bytes, None] | None = None
 
 
 async def stat(deps: Deps, repository: Repository, digest: Digest) -> Blob:
@@ -70,10 +71,10 @@ async def open_blob(deps: Deps, repository: Repository, digest: Digest, *, whole
     if opened is not None:
         return opened
     if whole:
-        return Opened(blob=blob, chunks=lambda _first, _stop: _verified(deps, store, blob))
+        return Opened(blob=blob, chunks=_verified(deps, store, blob))
     if not await _verify(deps, store, blob):
         raise _missing(repository, digest)
-    return Opened(blob=blob, file=_open(path)) if path else Opened(blob=blob, chunks=_chunks(store, blob))
+    return Opened(blob=blob, file=_open(path)) if path else Opened(blob=blob, read=_reader(store, blob))
 
 
 async def mount(deps: Deps, repository: Repository, digest: Digest, sources: Sequence[Repository]) -> Blob | None:
@@ -195,11 +196,11 @@ async def _open_far(deps: Deps, store: BlobStore, blob: Blob, url_seconds: int) 
     if found.size != blob.size or policy == "always" or (policy == "changed" and found.identity != blob.identity):
         return None
     direct = await store.url(blob.key, url_seconds) if url_seconds else None
-    return Opened(blob=blob, url=direct, chunks=_chunks(store, blob))
+    return Opened(blob=blob, url=direct, read=_reader(store, blob))
 
 
-def _chunks(store: BlobStore, blob: Blob) -> Callable[[int, int], AsyncGenerator[bytes, None]]:
-    async def chunks(first: int, stop: int) -> AsyncGenerator[bytes, None]:
+def _reader(store: BlobStore, blob: Blob) -> Callable[[int, int], AsyncGenerator[bytes, None]]:
+    async def read(first: int, stop: int) -> AsyncGenerator[bytes, None]:
         try:
             async with contextlib.aclosing(store.read(blob.key, first, stop)) as pieces:
                 async for piece in pieces:
@@ -207,7 +208,7 @@ def _chunks(store: BlobStore, blob: Blob) -> Callable[[int, int], AsyncGenerator
         except FileNotFoundError:
             raise StorageUnavailable from None  # it was there a moment ago
 
-    return chunks
+    return read
 
 
 def _open(path: Path) -> BinaryIO:

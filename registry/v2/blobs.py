@@ -115,12 +115,13 @@ async def _send_file(
 async def _send_chunks(request: web.BaseRequest, opened: Opened, span: tuple[int, int] | None) -> web.StreamResponse:
     """Send as it comes. Bytes that turn out bad, or too few, end the connection before the last piece: never a full
     200."""
-    assert opened.chunks is not None
     first, stop = span or (0, opened.blob.size)
+    pieces = opened.chunks if opened.read is None else opened.read(first, stop)
+    assert pieces is not None
     answer = _begun(opened.blob, span)
     left, prepared = stop - first, False
-    async with contextlib.aclosing(opened.chunks(first, stop)) as chunks:
-        async for piece in chunks:
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
             # A blob of one piece is verified before anything is sent, and then gets a proper error.
             if not prepared:
                 await answer.prepare(request)
