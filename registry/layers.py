@@ -33,8 +33,8 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A blob that may be sent: `file` by the kernel, by the store itself at `url`, by `read` from a first byte to before
-    a last, or else as `chunks`, which fail at the end if the bytes are bad.
+    """A blob that may be sent: `file` by the kernel, by the store itself at `url`, by `read` from a first byte to
+    before a last, or else as `chunks`, which fail at the end if the bytes are bad.
 
     `verified`: the file, where its identity is the one under which its bytes were verified.
     """
