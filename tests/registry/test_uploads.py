@@ -92,7 +92,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_to_begin_writes_nothing(deps: Deps, data: Path, repository: Repository) -> None:
-    """Ruling 9: an upload that is begun and forgotten leaves neither a row nor a file."""
+    """An upload that is begun and forgotten leaves neither a row nor a file."""
     before = stored_files(data)
     tickets = [begin(deps, repository) for _ in range(100)]
 

@@ -17,7 +17,7 @@ REGISTRY = RegistryRef(AccountId("000000000000"), Region("us-east-1"))
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 SUBJECT = Digest.of(b"subject")
 COMMON = "application/vnd.example.common"
-SMALL, LARGE = 300, 3_000
+SMALL, LARGE = 250, 2_000
 PAGE = 100
 
 # name -> the read, in repository 1
