@@ -7,8 +7,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], *, seconds: float = 20.0, what: str = "the condition") -> T:
-    """The first true value of `condition`, asked again and again. Raises AssertionError after `seconds`."""
+def until(condition: Callable[[], T], *, seconds: float = 20.0, what: str = "the condition", every: float = 0.02) -> T:
+    """The first true value of `condition`, asked `every` so many seconds. Raises AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         found = condition()
@@ -16,4 +16,4 @@ def until(condition: Callable[[], T], *, seconds: float = 20.0, what: str = "the
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not come within {seconds} s")
-        time.sleep(0.02)
+        time.sleep(every)
