@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "policy": _Entry("longshore.cli.policy:policy", "Explain decisions, and check policies."),
     "audit": _Entry("longshore.cli.audit:audit", "Show changes and refusals, newest first."),
     "api": _Entry("longshore.cli.api:api", "List AWS's operations, and which of them are implemented."),
+    "doctor": _Entry("longshore.cli.doctor:doctor", "Try an installation from end to end, and say what to do."),
     "check": _Entry("longshore.cli.check:check", "Hold rows and bytes against each other."),
     "backup": _Entry("longshore.cli.backup:backup", "Copy the data directory beside a running server."),
     "restore": _Entry("longshore.cli.backup:restore", "Put a backup back."),

@@ -57,6 +57,25 @@ def prove(config: Config, db: Database, regions: Sequence[Region]) -> None:
     asyncio.run(_proven([open_store(config, db, region) for region in regions]))
 
 
+async def spares_what_is_there(store: BlobStore) -> bool:
+    """Whether a conditional write leaves an object alone that is there, on which two first starts depend."""
+    if isinstance(store, DiskStore):
+        return True
+    from registry.storage.s3 import S3Store
+    from registry.storage.s3_calls import Clash
+
+    assert isinstance(store, S3Store)
+    key = f"{store.root}probes/{secrets.token_hex(16)}"
+    await store.bucket.put_new(key, b"first")
+    try:
+        await store.bucket.put_new(key, b"second")
+        return False
+    except Clash:
+        return True
+    finally:
+        await store.bucket.delete(key)
+
+
 async def _proven(stores: Sequence[BlobStore]) -> None:
     for store in stores:
         await _one_proven(store)
