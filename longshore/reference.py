@@ -1,10 +1,12 @@
-"""The configuration as people read it: the reference page of all settings, and the settings of one installation.
+"""The configuration as people read it: the reference of all settings, and the settings of one installation.
 
-The page is written from the fields of `longshore/config.py` and `registry/options.py`; docs/configuration.md holds it,
-and a test holds the two together. A secret is never shown, only whether there is one.
+The reference is a page and a commented file, written from the fields of `longshore/config.py` and
+`registry/options.py`; docs/configuration.md and deploy/config.example.toml hold them, and a test holds all together. A
+secret is never shown, only whether there is one.
 """
 
 import json
+import textwrap
 from typing import Any, Final
 
 from longshore.config import DEFAULTS, LISTS, PER_REGION, SECRETS, SECTIONS, SETTINGS, Config, env_name, expected
@@ -93,6 +95,36 @@ def _row(setting: str) -> str:
         kind += "; secret"
     cells = [f"`{setting}`<br>{names}", kind, f"`{_toml(DEFAULTS[setting])}`", meaning]
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+_EXAMPLE_HEAD: Final = """\
+# Settings of Longshore, each with what it comes with: `longshore serve --config FILE` reads such a file.
+# Lines that stay behind a `#` change nothing. What is in the environment (LONGSHORE_SECTION__KEY) or a flag wins.
+# This file is written by `longshore config example`.
+"""
+
+_EXAMPLE_REGION: Final = """\
+# A region whose bytes lie elsewhere: what its table does not say is as in [storage].
+# [storage.regions.eu-west-1]
+# endpoint = "http://minio.eu.example.com:9000"
+"""
+
+
+def render_example() -> str:
+    """A configuration file with every setting, as TOML of which nothing holds until it is uncommented."""
+    return "\n".join([_EXAMPLE_HEAD, *(_example_section(section) for section in SECTIONS)])
+
+
+def _example_section(section: str) -> str:
+    lines = [f"# {(SECTIONS[section].__doc__ or '').strip()}", f"[{section}]", ""]
+    for setting in SETTINGS:
+        if not setting.startswith(f"{section}."):
+            continue
+        kind = f"{expected(setting)}{f'; {unit(setting)}' if unit(setting) else ''}"
+        meaning = f"{SETTINGS[setting].__metadata__[0].description} ({kind})"
+        lines += [f"# {line}" for line in textwrap.wrap(meaning, 110)]
+        lines += [f"#{setting.partition('.')[2]} = {_toml(DEFAULTS[setting])}", ""]
+    return "\n".join(lines + ([_EXAMPLE_REGION] if section == "storage" else []))
 
 
 def unit(setting: str) -> str:

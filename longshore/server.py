@@ -24,7 +24,7 @@ from typing import Final
 
 from aiohttp import web
 
-from longshore import observe, wiring
+from longshore import notify, observe, wiring
 from longshore.app import App
 from longshore.config import Config
 from longshore.connections import Census, Server, turn_away, waiting
@@ -147,6 +147,7 @@ async def _serve(config: Config, listener: socket.socket, announce: Callable[[],
         await stop.wait()
         _log.info("draining: no new connections, requests in flight have %s s", config.server.drain_seconds)
         if parent is None:
+            notify.stopping()
             turn_away(listener)
         accepted = waiting(listener)
         doorway.close()
@@ -242,6 +243,7 @@ class _Parent:
     def _end(self) -> None:
         # This process first: whoever is the last to close the listener resets the connections that wait in it, and
         # only workers accept them before.
+        notify.stopping()
         turn_away(self._listener)
         self._listener.close()
         deadline = time.monotonic() + self._config.server.drain_seconds + 10

@@ -57,6 +57,27 @@ def prove(config: Config, db: Database, regions: Sequence[Region]) -> None:
     asyncio.run(_proven([open_store(config, db, region) for region in regions]))
 
 
+async def make_buckets(config: Config) -> dict[str, bool]:
+    """Make the buckets of all regions that are set up: each by name, with whether it was made now.
+
+    Raises StorageUnavailable; StoreUnusable where no bucket is set up.
+    """
+    made: dict[str, bool] = {}
+    for place in [config.storage, *config.storage.regions.values()]:
+        if place.kind == "s3":
+            _require_s3()
+            from registry.storage.s3_bucket import Bucket
+
+            bucket = Bucket(place)
+            try:
+                made[str(bucket)] = await bucket.make()
+            finally:
+                await bucket.close()
+    if not made:
+        raise StoreUnusable("no region's bytes lie in a bucket: storage.kind is disk")
+    return made
+
+
 async def spares_what_is_there(store: BlobStore) -> bool:
     """Whether a conditional write leaves an object alone that is there, on which two first starts depend."""
     if isinstance(store, DiskStore):
@@ -109,11 +130,7 @@ def _on_disk(root: Path, db: Database, region: Region) -> DiskStore:
 
 
 def _in_bucket(config: Config, spool_directory: Path, db: Database, region: Region) -> BlobStore:
-    if importlib.util.find_spec("aiobotocore") is None:
-        raise StoreUnusable(
-            "storage.kind is s3, which needs aiobotocore: install longshore with its extra, pip install "
-            "'longshore[s3]'; in a checkout, make serve EXTRAS=s3"
-        )
+    _require_s3()
     from registry.storage.s3 import S3Store
 
     known = db.read_here(lambda tx: installation.store_of(tx, region))
@@ -129,3 +146,11 @@ def _in_bucket(config: Config, spool_directory: Path, db: Database, region: Regi
         spool_directory=spool_directory,
         largest=config.limits.layer_bytes,
     )
+
+
+def _require_s3() -> None:
+    if importlib.util.find_spec("aiobotocore") is None:
+        raise StoreUnusable(
+            "storage.kind is s3, which needs aiobotocore: install longshore with its extra, pip install "
+            "'longshore[s3]'; in a checkout, make serve EXTRAS=s3"
+        )

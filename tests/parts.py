@@ -61,12 +61,14 @@ PARTS: Final[Mapping[str, Callable[[], bool]]] = {
     "terraform": lambda: _found("terraform")() and terraform_plugins() is not None,
     "tmpfs": lambda: os.geteuid() == 0 and _mounts(),
     "strace": _found("strace"),
+    "nginx": _found("nginx"),
+    "systemd-analyze": _found("systemd-analyze"),
     "oci-conformance": _named("LONGSHORE_TEST_OCI_CONFORMANCE"),
     "versitygw": _found("versitygw"),
     "minio": _named("LONGSHORE_TEST_MINIO"),
 }
-# Parts that no package registry has, so that CI cannot be asked for them.
-OPTIONAL: Final = frozenset({"terraform", "oci-conformance", "minio"})
+# Parts that CI cannot be asked for: no package registry has them, or they belong to the machine.
+OPTIONAL: Final = frozenset({"systemd-analyze", "terraform", "oci-conformance", "minio"})
 
 passed: Final[collections.Counter[str]] = collections.Counter()
 

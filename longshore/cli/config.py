@@ -44,6 +44,12 @@ def reference() -> None:
     click.echo(pages.render_reference(), nl=False)
 
 
+@config.command()
+def example() -> None:
+    """Print a configuration file with every setting, each behind a `#`."""
+    click.echo(pages.render_example(), nl=False)
+
+
 def _warn(loaded: configuration.Config) -> None:
     for warning in loaded.warnings:
         click.echo(f"longshore: {warning}", err=True)

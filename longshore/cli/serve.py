@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def serve(data: Path | None, file: Path | None, inherit: str | None, **flags: object) -> None:
     """Run the registry."""
     loaded = configuration.load(data=data, file=file, env=os.environ, flags=_settings(flags))
-    from longshore import observe, server, wiring
+    from longshore import notify, observe, server, wiring
 
     listener = observe.set_up_logs(loaded.log)
     try:
@@ -41,6 +41,7 @@ def serve(data: Path | None, file: Path | None, inherit: str | None, **flags: ob
 
             def announce() -> None:
                 click.echo(f"longshore ready on {url}")
+                notify.ready()
 
             if loaded.server.workers == 1:
                 server.run_single(loaded, socket, announce)

@@ -61,21 +61,31 @@ def names(config: Config) -> Iterator[Finding]:
 
 def server(config: Config) -> Finding:
     """Whether a server answers where clients look for it."""
-    url = config.registry.public_url.rstrip("/") or (
-        f"{'https' if config.http.tls_cert else 'http'}://"
-        f"{'127.0.0.1' if config.http.host in ('0.0.0.0', '::') else config.http.host}:{config.http.port}"  # noqa: S104
-    )
+    if config.registry.public_url:
+        return _answering(config.registry.public_url.rstrip("/"), ssl.create_default_context())
+    return local(config)
+
+
+def local(config: Config) -> Finding:
+    """Whether a server answers at this machine's port. Its certificate names what clients call it, so is not asked."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.http.host, config.http.host)  # noqa: S104 # compared
+    shown = f"[{host}]" if ":" in host else host
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    return _answering(f"{'https' if config.http.tls_cert else 'http'}://{shown}:{config.http.port}", trusting)
+
+
+def _answering(url: str, tls: ssl.SSLContext) -> Finding:
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 # the operator's
+        with urllib.request.urlopen(f"{url}/readyz", timeout=_ANSWER_SECONDS, context=tls) as answer:  # noqa: S310 # the operator's
             return Finding(look="server", state="ok", found=f"{url} is ready ({answer.status})")
     except urllib.error.HTTPError as error:
-        return Finding(
-            look="server", state="trouble", found=f"{url} answers {error.code}", to_do="read its log, and /readyz"
-        )
+        to_do = "read its log, which says what cannot be reached"
+        return Finding(look="server", state="trouble", found=f"{url} answers {error.code}", to_do=to_do)
     except OSError as error:
         reason = getattr(error, "reason", error)
+        to_do = "start it, or see why it does not answer: `longshore serve`"
         if isinstance(reason, ssl.SSLCertVerificationError):
             to_do = "let this machine trust the authority (`longshore cert` says how), or get the chain right"
-            return Finding(look="server", state="warning", found=f"{url}: {reason.verify_message}", to_do=to_do)
-        to_do = "start it, or see why it does not answer: `longshore serve`"
+            reason = reason.verify_message
         return Finding(look="server", state="warning", found=f"{url} does not answer: {reason}", to_do=to_do)

@@ -67,6 +67,18 @@ class Bucket:
     async def close(self) -> None:
         await self._calls.close()
 
+    async def make(self) -> bool:
+        """Make the bucket, unless it is there: whether it was made."""
+        try:
+            await self._do("head_bucket")
+            return False
+        except Absent:
+            region = self._place.region
+            # Amazon wants the region said, but never its first; other services make buckets where they are.
+            there = {} if self._place.endpoint or region in ("", "us-east-1") else {"LocationConstraint": region}
+            await self._do("create_bucket", **({"CreateBucketConfiguration": there} if there else {}))
+            return True
+
     # --- objects ------------------------------------------------------------------------------------------------------
 
     async def put(self, key: str, body: Body) -> None:

@@ -117,7 +117,17 @@ def test_a_certificate_that_ends_soon_is_told_of(cli, start_server, tmp_path, da
     code, findings = looked(cli, start_server(**tls), **tls)
 
     assert (code, findings["tls"][0]["state"]) == (0, state)
-    assert findings["server"][0]["state"] == "warning"  # this machine does not know the authority
+    assert findings["server"][0]["state"] == "ok"
+
+
+def test_a_certificate_that_clients_do_not_trust_is_told_of(cli, start_server, tmp_path):
+    issued = certificates.issue(tmp_path / "tls", [], days=100, now=dt.datetime.now(dt.UTC))
+    tls = {"LONGSHORE_HTTP__TLS_CERT": str(issued.cert), "LONGSHORE_HTTP__TLS_KEY": str(issued.key)}
+    server = start_server(**tls)
+
+    code, findings = looked(cli, server, **tls, LONGSHORE_REGISTRY__PUBLIC_URL=server.url)
+
+    assert (code, of_state(findings, "warning")) == (0, ["server"])
     assert "trust" in findings["server"][0]["toDo"]
 
 
@@ -148,3 +158,24 @@ def test_a_redirect_to_where_nobody_gets_is_trouble(cli, start_server, bucket):
 
     assert (code, of_state(findings, "trouble")) == (1, ["store us-east-1"])
     assert "storage.public_endpoint" in findings["store us-east-1"][-1]["toDo"]
+
+
+# --- longshore ready --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_ready_says_whether_the_server_answers(cli, start_server, tmp_path, tls):
+    settings = {}
+    if tls:
+        issued = certificates.issue(tmp_path / "tls", [], days=100, now=dt.datetime.now(dt.UTC))
+        settings = {"LONGSHORE_HTTP__TLS_CERT": str(issued.cert), "LONGSHORE_HTTP__TLS_KEY": str(issued.key)}
+    server = start_server(**settings)
+    settings["LONGSHORE_HTTP__PORT"] = server.url.rpartition(":")[2]
+
+    while_it_runs = cli("ready", **settings)
+    server.stop()
+    afterwards = cli("ready", **settings)
+
+    assert (while_it_runs.code, while_it_runs.out) == (0, f"{server.url} is ready (200)\n")
+    assert afterwards.code == 1
+    assert "does not answer" in afterwards.out
