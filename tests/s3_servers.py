@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import itertools
 import os
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -16,7 +15,7 @@ import pytest
 from botocore.config import Config
 
 from registry.options import Place
-from tests.servers import clean_environment
+from tests.servers import clean_environment, free_port
 from tests.waiting import until
 
 KEY_ID, SECRET = "longshore-tests", "a-secret-of-this-test-run"
@@ -34,7 +33,7 @@ class S3Service:
 
     def __init__(self, kind: str, directory: Path) -> None:
         self.kind, self.directory = kind, directory
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -146,9 +145,3 @@ def new_bucket(service: S3Service) -> TestBucket:
     name = f"bucket-{os.getpid()}-{next(_numbers)}"
     service.client.create_bucket(Bucket=name)
     return TestBucket(service, name)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

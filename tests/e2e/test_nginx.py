@@ -14,7 +14,7 @@ import pytest
 from longshore import certificates
 from tests.builders import digest_of, unique_bytes, unique_name
 from tests.programs import run
-from tests.servers import ROOT, RunningServer, clean_environment
+from tests.servers import ROOT, RunningServer, clean_environment, free_port
 from tests.waiting import until
 
 pytestmark = pytest.mark.real("nginx")
@@ -31,7 +31,7 @@ class Proxied(NamedTuple):
 
 @pytest.fixture
 def proxied(start_server, tmp_path) -> Iterator[Proxied]:
-    port = _free_port()
+    port = free_port()
     server = start_server(
         LONGSHORE_HTTP__TRUSTED_PROXIES="127.0.0.1", LONGSHORE_REGISTRY__PUBLIC_URL=f"https://localhost:{port}"
     )
@@ -115,12 +115,6 @@ def test_bytes_reach_the_server_while_the_rest_is_still_to_come(proxied):
 
 def _largest(directory: Path) -> int:
     return max((path.stat().st_size for path in directory.rglob("*") if path.is_file()), default=0)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def _listens(port: int) -> bool:
