@@ -14,6 +14,10 @@
     lint        what is lawful in a policy and probably not meant
     wildcards   `*` and `?` against a whole string, in bounded time
     filters     whether a tag may move
+    lifecycle   a lifecycle policy and a repository's images -> what expires, what goes to the archive, and why
+    lifecycle_rules   a lifecycle policy's text -> Policy(rules), or Malformed
+    lifecycle_claims  which rule has which image, and whether it is beyond the rule's bound
+    lifecycle_ties    what needs what among the images: indexes and parts, subjects and referrers
 
 Everything above may import these modules; they import only each other.
 """
