@@ -62,11 +62,19 @@ class Summary:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Decisions:
-    """What becomes of every image. Verdicts stand in an order in which they can be carried out one after the other:
-    an index before what it lists, a subject before what refers to it; else by rule, the oldest first."""
+    """What becomes of every image.
 
-    verdicts: tuple[Verdict, ...]
+    `groups` are to be carried out one after the other, each in one step: after half of a group, what is left of it
+    would look like loose images to the next run. In a group an index stands before what it lists, and a subject before
+    what refers to it; groups are in the order of the rules, the oldest image first.
+    """
+
+    groups: tuple[tuple[Verdict, ...], ...]
     kept: tuple[Kept, ...]
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        return tuple(verdict for group in self.groups for verdict in group)
 
     @property
     def summary(self) -> Summary:
@@ -91,16 +99,23 @@ def decide(
         else:
             kept.append(found)
 
-    def age(digest: str) -> tuple[dt.datetime, str]:
-        return scene.here[digest].begun_at, digest
-
-    def turn(verdict: Verdict) -> tuple[int, int, tuple[dt.datetime, str]]:
-        return scene.ties.depths[verdict.digest], verdict.rule_priority, age(verdict.digest)
-
     return Decisions(
-        verdicts=tuple(sorted(verdicts.values(), key=turn)),
-        kept=tuple(sorted(kept, key=lambda each: age(each.digest), reverse=True)),
+        groups=_grouped(scene, verdicts),
+        kept=tuple(sorted(kept, key=lambda each: (scene.here[each.digest].begun_at, each.digest), reverse=True)),
     )
+
+
+def _grouped(scene: "_Scene", verdicts: Mapping[str, Verdict]) -> tuple[tuple[Verdict, ...], ...]:
+    def turn(verdict: Verdict) -> tuple[int, dt.datetime, str]:
+        return verdict.rule_priority, scene.here[verdict.digest].begun_at, verdict.digest
+
+    def place(verdict: Verdict) -> tuple[int, int, dt.datetime, str]:
+        return scene.ties.depths[verdict.digest], *turn(verdict)
+
+    groups = [
+        tuple(sorted((verdicts[digest] for digest in group), key=place)) for group in scene.ties.together(verdicts)
+    ]
+    return tuple(sorted(groups, key=lambda group: turn(group[0])))
 
 
 # --- one image --------------------------------------------------------------------------------------------------------
@@ -119,15 +134,15 @@ class _Scene:
 
     @classmethod
     def of(cls, policy: Policy, images: Sequence[Candidate], now: dt.datetime, in_use: Mapping[str, str]) -> Self:
-        here = {image.digest: image for image in images}
         ties = Ties.among(images)
-        had = claims(policy.rules, images, here.keys() - ties.followers, now)
+        here = {image.digest: image for image in ties.with_pulls(images)}
+        had = claims(policy.rules, list(here.values()), here.keys() - ties.followers, now)
         needed = {
             digest: f"rule {claim.rule.priority} keeps it"
             for digest, claim in had.items()
             if claim.rule.action == "keep"
         }
-        needed |= {digest: why for digest, why in in_use.items() if digest in here}
+        needed |= {digest: in_use[digest] for digest in sorted(in_use) if digest in here}
         return cls(here=here, ties=ties, had=had, needed=needed, held=ties.holding(needed))
 
     def end(self, digest: str, verdicts: Mapping[str, Verdict]) -> Literal["gone", "archived", "active"]:

@@ -77,6 +77,40 @@ class Ties:
                         waiting.append(master)
         return found
 
+    def together(self, digests: Collection[str]) -> Sequence[Sequence[str]]:
+        """`digests` in groups: what is tied to each other, directly or through others of them."""
+        near: dict[str, list[str]] = {digest: [] for digest in digests}
+        for digest in digests:
+            for master in self.masters.get(digest, ()):
+                if master in near:
+                    near[digest].append(master)
+                    near[master].append(digest)
+        groups, seen = [], set[str]()
+        for first in near:
+            if first not in seen:
+                seen.add(first)
+                group = [first]
+                for digest in group:  # which grows as it is read
+                    more = [each for each in near[digest] if each not in seen]
+                    seen.update(more)
+                    group += dict.fromkeys(more)
+                groups.append(group)
+        return groups
+
+    def with_pulls(self, images: Sequence[Candidate]) -> Sequence[Candidate]:
+        """The images, an index with the pull time of a part that was pulled later: who pulls a part uses the index."""
+        latest = {image.digest: image.pulled_at for image in images if image.pulled_at is not None}
+        listed = {image.digest: image.parents for image in images if image.digest in self.followers}
+        for part in sorted(listed.keys() & self.depths.keys(), key=lambda digest: self.depths[digest], reverse=True):
+            for index in listed[part] if part in latest else ():
+                latest[index] = max(latest.get(index, latest[part]), latest[part])
+        return [
+            image
+            if latest.get(image.digest) == image.pulled_at
+            else dataclasses.replace(image, pulled_at=latest[image.digest])
+            for image in images
+        ]
+
 
 def _depths(here: Collection[str], masters: Mapping[str, tuple[str, ...]]) -> Mapping[str, int]:
     waits = {digest: sum(master in here for master in masters.get(digest, ())) for digest in here}
