@@ -131,8 +131,8 @@ def test_law_2_only_doors_authorize() -> None:
 # --- law 3: deciding does no I/O --------------------------------------------------------------------------------------
 
 PURE_STDLIB = {
-    "abc", "base64", "binascii", "bisect", "collections", "collections.abc", "dataclasses", "datetime", "enum", "functools",
-    "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "re", "string", "typing", "unicodedata",
+    "abc", "base64", "binascii", "bisect", "collections", "collections.abc", "dataclasses", "datetime", "enum",
+    "functools", "hashlib", "hmac", "ipaddress", "itertools", "json", "math", "re", "string", "typing", "unicodedata",
 }  # fmt: skip
 
 
