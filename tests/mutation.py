@@ -45,7 +45,12 @@ NEAREST: Final = {
     "conditions": ("documents",),
     "principals": ("documents",),
     "elements": ("documents",),
+    "lifecycle": ("lifecycle", "lifecycle_cases", "lifecycle_reasons"),
+    "lifecycle_claims": ("lifecycle_cases", "lifecycle_reasons", "lifecycle"),
+    "lifecycle_ties": ("lifecycle_cases", "lifecycle"),
 }
+# Modules that no other tests reach than those that are named like them.
+APART: Final = ("lifecycle",)
 
 COMPARISONS: Final[dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]]] = {
     ast.Eq: (ast.NotEq,),
@@ -241,7 +246,8 @@ def is_alive(mutant: Mutant, place: Path) -> bool:
 def _files(module: str, place: Path) -> tuple[list[str], list[str]]:
     """The tests most likely to notice, and the others."""
     names = [f"test_{name}.py" for name in NEAREST.get(module, (module,))]
-    every = sorted(path.name for path in (place / TESTS).glob("test_*.py"))
+    apart = next((name for name in APART if module.startswith(name)), "")
+    every = sorted(path.name for path in (place / TESTS).glob(f"test_{apart}*.py"))
     near = [name for name in names if name in every]
     return [f"{TESTS}/{name}" for name in near], [f"{TESTS}/{name}" for name in every if name not in near]
 
