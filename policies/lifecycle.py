@@ -18,6 +18,7 @@ open is listed in docs/lifecycle-rules.md.
 
 import dataclasses
 import datetime as dt
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Self
 
@@ -71,10 +72,10 @@ class Decisions:
 
     groups: tuple[tuple[Verdict, ...], ...]
     kept: tuple[Kept, ...]
+    verdicts: tuple[Verdict, ...] = dataclasses.field(init=False, repr=False, compare=False)  # of all groups
 
-    @property
-    def verdicts(self) -> tuple[Verdict, ...]:
-        return tuple(verdict for group in self.groups for verdict in group)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "verdicts", tuple(itertools.chain.from_iterable(self.groups)))
 
     @property
     def summary(self) -> Summary:

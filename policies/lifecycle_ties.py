@@ -26,7 +26,7 @@ class Candidate:
     transitioned_at: dt.datetime | None = None  # when it went to the archive
     activated_at: dt.datetime | None = None  # when it was last restored from there
     archived: bool = False
-    index: bool = False
+    index: bool = False  # for those who show it: no rule asks
     parents: tuple[str, ...] = ()  # indexes of the repository that list it
     subject: str | None = None
 
