@@ -40,13 +40,14 @@ def main() -> None:
         with machine.on(machine.LOAD_CORES):
             figures = _run(servers, groups, given.rounds, QUICK if given.quick else Effort(), directory)
         text = report.text(figures, servers, _facts(figures, servers, given))
+        print("\n" + text, flush=True)
+        if given.write:
+            report.write(PAGE, text)
     finally:
+        # Last: a peer may have made a million files.
         for server in servers:
             server.stop()
         shutil.rmtree(directory, ignore_errors=True)
-    print("\n" + text)
-    if given.write:
-        report.write(PAGE, text)
 
 
 def _arguments() -> argparse.Namespace:

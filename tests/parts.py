@@ -58,6 +58,7 @@ PARTS: Final[Mapping[str, Callable[[], bool]]] = {
     "crane": _found("crane"),
     "regctl": _found("regctl"),
     "oras": _found("oras"),
+    "helm": _found("helm"),
     "terraform": lambda: _found("terraform")() and terraform_plugins() is not None,
     "tmpfs": lambda: os.geteuid() == 0 and _mounts(),
     "strace": _found("strace"),
@@ -67,8 +68,8 @@ PARTS: Final[Mapping[str, Callable[[], bool]]] = {
     "versitygw": _found("versitygw"),
     "minio": _named("LONGSHORE_TEST_MINIO"),
 }
-# Parts that CI cannot be asked for: no package registry has them, or they belong to the machine.
-OPTIONAL: Final = frozenset({"systemd-analyze", "terraform", "oci-conformance", "minio"})
+# Parts that CI cannot be asked for: in no package registry, part of the machine, or too long to build.
+OPTIONAL: Final = frozenset({"helm", "systemd-analyze", "terraform", "oci-conformance", "minio"})
 
 passed: Final[collections.Counter[str]] = collections.Counter()
 
