@@ -90,9 +90,7 @@ class Docker:
 
     def remember(self, host: str, user: str, password: str) -> None:
         """Have a login as if docker had tried it."""
-        self.config.mkdir(exist_ok=True)
-        auth = base64.b64encode(f"{user}:{password}".encode()).decode()
-        (self.config / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
+        remember(self.config, host, user, password)
 
     def new_image(self, name: str, *, layers: int = 3) -> Image:
         """An image that no registry has any layer of: a root that is imported, and layers built on it."""
@@ -110,6 +108,13 @@ class Docker:
     def forget(self, *names: str) -> None:
         """Have neither the images nor their layers."""
         self("image", "rm", "--force", *names)
+
+
+def remember(config: Path, host: str, user: str, password: str) -> None:
+    """A login, as docker keeps it and other clients read it."""
+    config.mkdir(exist_ok=True)
+    auth = base64.b64encode(f"{user}:{password}".encode()).decode()
+    (config / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
 
 
 def tar(files: Mapping[str, bytes]) -> bytes:

@@ -59,6 +59,7 @@ PARTS: Final[Mapping[str, Callable[[], bool]]] = {
     "regctl": _found("regctl"),
     "oras": _found("oras"),
     "helm": _found("helm"),
+    "cosign": _found("cosign"),
     "terraform": lambda: _found("terraform")() and terraform_plugins() is not None,
     "tmpfs": lambda: os.geteuid() == 0 and _mounts(),
     "strace": _found("strace"),
@@ -69,7 +70,7 @@ PARTS: Final[Mapping[str, Callable[[], bool]]] = {
     "minio": _named("LONGSHORE_TEST_MINIO"),
 }
 # Parts that CI cannot be asked for: in no package registry, part of the machine, or too long to build.
-OPTIONAL: Final = frozenset({"helm", "systemd-analyze", "terraform", "oci-conformance", "minio"})
+OPTIONAL: Final = frozenset({"cosign", "helm", "systemd-analyze", "terraform", "oci-conformance", "minio"})
 
 passed: Final[collections.Counter[str]] = collections.Counter()
 
