@@ -43,7 +43,7 @@ NEAREST: Final = {
     "operators": ("operators", "variables"),
     "values": ("values", "documents"),
     "conditions": ("documents",),
-    "principals": ("documents",),
+    "principals": ("principals", "documents"),
     "elements": ("documents",),
     "lifecycle": ("lifecycle", "lifecycle_cases", "lifecycle_reasons"),
     "lifecycle_claims": ("lifecycle_cases", "lifecycle_reasons", "lifecycle"),

@@ -58,6 +58,8 @@ ONE_KEY: list[tuple[str, Any, Value, bool, str]] = [
     ("StringEqualsIgnoreCase", "jo*", "John", False, OPERATOR),
     ("StringEqualsIgnoreCase", "É", "é", True, OPERATOR),
     ("StringEqualsIgnoreCase", ["x", "JOHN"], "john", True, OPERATOR),
+    ("StringEqualsIgnoreCase", "STRASSE", "straße", True, OPERATOR),
+    ("StringEqualsIgnoreCase", "k", "\u212a", True, OPERATOR),  # KELVIN SIGN
     ("StringEqualsIgnoreCase", "a", None, False, OPERATOR),
     ("StringNotEqualsIgnoreCase", "JohnDoe", "johndoe", False, OPERATOR),
     ("StringNotEqualsIgnoreCase", "JohnDoe", "jane", True, OPERATOR),

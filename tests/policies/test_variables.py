@@ -99,6 +99,8 @@ WHEN: list[tuple[str, Any, str | tuple[str, ...], Context, bool, str]] = [
     ("StringEquals", f"${{{TEAM}, 'red'}}", "red", {}, True, VARIABLES),
     ("StringEquals", "${*}", "*", {}, True, VARIABLES),
     ("StringEquals", "${*}", "${*}", {}, False, VARIABLES),
+    ("StringEquals", "a${*}b${?}", "a*b?", {}, True, VARIABLES),
+    ("StringEquals", "a${aws:username}b", "aBobb", {}, True, VARIABLES),
     ("StringNotEquals", f"${{{TEAM}}}", "red", {}, True, VARIABLES),
     ("StringNotEquals", f"${{{TEAM}}}", "red", {TEAM: "red"}, False, VARIABLES),
     ("StringNotEquals", f"${{{TEAM}}}", "red", {TEAM: "blue"}, True, VARIABLES),
