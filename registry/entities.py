@@ -56,7 +56,8 @@ class Account:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """A policy that hangs on something and names principals: its text, and who they were when it was put."""
+    """A policy that hangs on something (a role, a registry) and names principals: its text, and who they were when it
+    was put."""
 
     document: str
     bindings: Bindings = dataclasses.field(default_factory=lambda: _NO_BINDINGS)

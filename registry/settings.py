@@ -5,7 +5,9 @@ from typing import Final
 
 from policies import documents
 from policies.elements import PolicyInvalid
+from registry import bindings
 from registry.context import Deps
+from registry.entities import Trust
 from registry.errors import InvalidParameter, RegistryPolicyNotFound
 from registry.names import RegistryRef
 from registry.records import settings as rows
@@ -48,16 +50,23 @@ async def put_setting(deps: Deps, registry: RegistryRef, name: str, value: str) 
 
 
 async def put_policy(deps: Deps, registry: RegistryRef, text: str) -> None:
-    """Keep a registry policy, as it was put. Raises InvalidParameter for one that is not a policy of its scope."""
+    """Keep a registry policy, as it was put, bound to those whom it names.
+
+    Raises InvalidParameter for one that is not a policy of its scope, or names somebody who is not there.
+    """
     try:
         parsed = documents.parse_resource_policy(text)
     except PolicyInvalid as error:
-        raise _refused(f"Invalid registry policy provided': {error}") from None
+        raise _not_a_policy(error) from None
 
     def unit(tx: Tx) -> None:
         if setting_in(tx, registry, "REGISTRY_POLICY_SCOPE") == "V1":
             _check_scope(parsed)
-        rows.put_policy(tx, registry, text)
+        try:
+            bound = bindings.bind(tx, parsed)
+        except PolicyInvalid as error:
+            raise _not_a_policy(error) from None
+        rows.put_policy(tx, registry, Trust(document=text, bindings=bound))
 
     await deps.db.write(unit)
 
@@ -67,7 +76,7 @@ async def get_policy(deps: Deps, registry: RegistryRef) -> str:
     found = await deps.db.point(lambda tx: rows.policy_of(tx, registry))
     if found is None:
         raise RegistryPolicyNotFound(registry.account)
-    return found
+    return found.document
 
 
 async def delete_policy(deps: Deps, registry: RegistryRef) -> str:
@@ -78,7 +87,7 @@ async def delete_policy(deps: Deps, registry: RegistryRef) -> str:
         if found is None:
             raise RegistryPolicyNotFound(registry.account)
         rows.delete_policy(tx, registry)
-        return found
+        return found.document
 
     return await deps.db.write(unit)
 
@@ -95,6 +104,10 @@ def _check_scope(policy: documents.Policy) -> None:
                 f"Invalid registry policy provided': a registry policy of scope V1 may allow ReplicateImage, "
                 f"BatchImportUpstreamImage and CreateRepository only, not {what}; set REGISTRY_POLICY_SCOPE to V2"
             )
+
+
+def _not_a_policy(error: PolicyInvalid) -> InvalidParameter:
+    return _refused(f"Invalid registry policy provided': {error}")
 
 
 def _refused(why: str) -> InvalidParameter:

@@ -147,12 +147,13 @@ class Rights:
         )
         if found is None or (found.scope == "V1" and action.lower() not in V1_ACTIONS):
             return ()
-        return ((f"registry policy of {registry.account} in {registry.region}", found.text, {}),)
+        return ((f"registry policy of {registry.account} in {registry.region}", found.text, found.bindings),)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _RegistryPolicy:
     text: str
+    bindings: Bindings
     scope: str
 
 
@@ -209,10 +210,11 @@ def _named(tx: Tx, *, arn: str) -> tuple[Identity, str | None] | None:
 
 
 def _registry_policy(tx: Tx, *, registry: RegistryRef) -> _RegistryPolicy | None:
-    text = settings.policy_of(tx, registry)
-    if text is None:
+    found = settings.policy_of(tx, registry)
+    if found is None:
         return None
-    return _RegistryPolicy(text=text, scope=settings.settings_of(tx, registry).get(_SCOPE, "V2"))
+    scope = settings.settings_of(tx, registry).get(_SCOPE, "V2")
+    return _RegistryPolicy(text=found.document, bindings=found.bindings, scope=scope)
 
 
 # --- policies that name principals ------------------------------------------------------------------------------------

@@ -1,7 +1,10 @@
 """Rows of what is set for a whole registry: account settings, and its policy."""
 
+import json
+
 import sqlalchemy as sa
 
+from registry.entities import Trust
 from registry.names import RegistryRef
 from registry.records import stamps
 from registry.records.engine import Tx
@@ -25,15 +28,17 @@ def put_setting(tx: Tx, registry: RegistryRef, name: str, value: str) -> None:
         )
 
 
-def policy_of(tx: Tx, registry: RegistryRef) -> str | None:
+def policy_of(tx: Tx, registry: RegistryRef) -> Trust | None:
     """The registry's policy, as it was put."""
-    return tx.execute(sa.select(_p.policy).where(_mine(registry))).scalar_one_or_none()
+    row = tx.execute(sa.select(_p.policy, _p.policy_bindings).where(_mine(registry))).one_or_none()
+    return None if row is None else Trust(document=row.policy, bindings=json.loads(row.policy_bindings or "{}"))
 
 
-def put_policy(tx: Tx, registry: RegistryRef, policy: str) -> None:
+def put_policy(tx: Tx, registry: RegistryRef, policy: Trust) -> None:
     stamps.move_policy(tx)
-    if tx.execute(sa.update(registry_policies).where(_mine(registry)).values(policy=policy)).rowcount == 0:
-        tx.execute(sa.insert(registry_policies).values(account=registry.account, region=registry.region, policy=policy))
+    values = {"policy": policy.document, "policy_bindings": json.dumps(dict(policy.bindings))}
+    if tx.execute(sa.update(registry_policies).where(_mine(registry)).values(**values)).rowcount == 0:
+        tx.execute(sa.insert(registry_policies).values(account=registry.account, region=registry.region, **values))
 
 
 def delete_policy(tx: Tx, registry: RegistryRef) -> None:

@@ -82,6 +82,7 @@ registry_policies = Table(
     Column("account", String(12), primary_key=True),
     Column("region", String(64), primary_key=True),
     Column("policy", Text, nullable=False, comment="as it was put"),
+    Column("policy_bindings", Text, comment="JSON object: each user and role that the policy names -> unique id"),
 )
 
 # --- who may act ------------------------------------------------------------------------------------------------------

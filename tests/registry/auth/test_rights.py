@@ -406,6 +406,102 @@ def test_a_new_user_of_an_old_name_inherits_no_grant(server, repository):
     assert (first, second, third) == (200, 403, 200)
 
 
+def deleted_and_made_again(server: RunningServer, name: str, keys: Keys) -> Keys:
+    """The key of another user of the same name."""
+    with server.client("iam") as iam:
+        iam.delete_access_key(UserName=name, AccessKeyId=keys.access_key_id)
+        iam.delete_user(UserName=name)
+    return make_user(server, name)[1]
+
+
+@contextlib.contextmanager
+def registry_policy(server: RunningServer, text: str) -> Iterator[None]:
+    with server.client() as ecr:
+        ecr.put_registry_policy(policyText=text)
+        yield
+        ecr.delete_registry_policy()
+
+
+def test_a_new_user_of_an_old_name_inherits_nothing_of_a_registry_policy(server, repository):
+    """T03, for the registry's own policy."""
+    name, keys = user(server)
+    text = grant(f"arn:aws:iam::{ACCOUNT}:user/{name}", Resource=arn_of("*"))
+    with registry_policy(server, text):
+        first = pulls(server, keys, repository)
+        again = deleted_and_made_again(server, name, keys)
+        second = pulls(server, again, repository)
+        with server.client() as ecr:
+            ecr.put_registry_policy(policyText=text)
+            shown = ecr.get_registry_policy()["policyText"]
+        third = pulls(server, again, repository)
+
+    assert (first, second, third) == (200, 403, 200)
+    assert shown == text
+
+
+def test_a_new_role_of_an_old_name_inherits_nothing_of_a_registry_policy(server, repository):
+    name = unique_name("role")
+    arn = f"arn:aws:iam::{ACCOUNT}:role/{name}"
+    trust = grant(ACCOUNT, actions=["sts:AssumeRole"])
+    _, keys = user(server, allow("sts:AssumeRole"))
+
+    def as_role() -> int:
+        with client(server, "sts", keys) as sts:
+            session = Keys.of(sts.assume_role(RoleArn=arn, RoleSessionName="session")["Credentials"])
+        with client(server, "ecr", session) as ecr:
+            login = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+        path = f"/v2/{repository}/manifests/v1"
+        return server.request("GET", path, auth=f"Basic {login}").status
+
+    def made() -> None:
+        with server.client("iam") as iam:
+            iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+            iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=allow("ecr:GetAuthorizationToken"))
+
+    made()
+    with registry_policy(server, grant(arn, Resource=arn_of("*"))):
+        first = as_role()
+        with server.client("iam") as iam:
+            iam.delete_role_policy(RoleName=name, PolicyName="p")
+            iam.delete_role(RoleName=name)
+        made()
+        second = as_role()
+
+    assert (first, second) == (200, 403)
+
+
+def test_a_renamed_user_keeps_what_a_registry_policy_grants_and_denies(server, repository):
+    """The policy means the person, not the name; so nobody renames themselves out of a Deny."""
+    name, keys = user(server, allow(*PULL))
+    text = grant(f"arn:aws:iam::{ACCOUNT}:user/{name}", effect="Deny", Resource=arn_of("*"))
+    with registry_policy(server, text):
+        before = pulls(server, keys, repository)
+        with server.client("iam") as iam:
+            iam.update_user(UserName=name, NewUserName=f"{name}-new")
+        after = pulls(server, keys, repository)
+
+    assert (before, after, pulls(server, keys, repository)) == (403, 403, 200)
+
+
+def test_a_registry_policy_that_names_nobody_is_refused(server):
+    with server.client() as ecr:
+        nobody = grant(f"arn:aws:iam::{ACCOUNT}:user/nobody", Resource=arn_of("*"))
+        told = refused(ecr.put_registry_policy, policyText=nobody)
+        none = refused(ecr.get_registry_policy)
+
+    assert told.code == "InvalidParameterException"
+    assert "there is no arn:aws:iam::000000000000:user/nobody" in told.message
+    assert none.code == "RegistryPolicyNotFoundException"
+
+
+def test_a_registry_policy_may_name_accounts_that_live_elsewhere(server):
+    text = grant("arn:aws:iam::999999999999:user/somebody", Resource=arn_of("*"))
+    with registry_policy(server, text), server.client() as ecr:
+        shown = ecr.get_registry_policy()["policyText"]
+
+    assert shown == text
+
+
 def test_a_policy_that_names_nobody_is_refused(server, repository):
     with server.client() as ecr:
         told = refused(

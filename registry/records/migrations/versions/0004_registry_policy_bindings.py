@@ -1,0 +1,14 @@
+"""Who the principals of a registry policy were when it was put."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    comment = "JSON object: each user and role that the policy names -> unique id"
+    op.add_column("registry_policies", sa.Column("policy_bindings", sa.Text(), comment=comment))
