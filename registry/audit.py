@@ -2,7 +2,8 @@
 
 A change's row is written in the transaction of the change itself, so there is neither one without the other: a request
 that may change something is given its database as a `Witness`, which adds the row to the first unit that it commits.
-What the house writes on its own account (a damaged blob is marked) goes by `housekeep` and is nobody's deed.
+What the house writes on its own account (a damaged blob is marked) goes by `housekeep` and is nobody's deed. What the
+operator changes by a command beside the server is told likewise, as the deed of `operator`.
 
 A refusal changes nothing, and must not let who is refused fill the disk: the same refusal is written once a minute,
 with the number of times that it came meanwhile. Who did not log in is counted, not written.
@@ -24,6 +25,8 @@ from registry.records import audit_log as rows
 from registry.records.audit_log import Decision, Entry
 from registry.records.engine import Rows, T, Tx, Unit
 
+OPERATOR: Final = "operator"  # in the place of an ARN: who has a shell beside the data
+_COMMAND_LINE: Final = "command line"
 _VERSION: Final = "1.11"  # of CloudTrail's record
 _LONGEST: Final = 512  # characters of a parameter; a manifest or layer is no part of the log
 _REPEAT: Final = dt.timedelta(minutes=1)
@@ -90,6 +93,56 @@ class Call:
         return parts[4] if len(parts) == 6 else self.registry.account
 
 
+def recorded(unit: Unit[T], entry: Entry, *, keep: dt.timedelta) -> Unit[T]:
+    """The unit, which puts this entry on record where it succeeds."""
+
+    def with_entry(tx: Tx) -> T:
+        outcome = unit(tx)
+        rows.insert(tx, entry, keep=keep)
+        return outcome
+
+    return with_entry
+
+
+def by_operator(
+    registry: RegistryRef, action: str, *, at: dt.datetime, user: str, command: str, parameters: Mapping[str, Any]
+) -> Entry:
+    """What the operator does by a command beside the server. `registry`: of the account that it is about.
+
+    `user`: their name on this machine. Such a deed is no call of AWS's: it is told as `longshore`'s own, in the same
+    fields.
+    """
+    resource, request_id = f"arn:aws:iam::{registry.account}:root", str(uuid.uuid4())
+    return Entry(
+        id=0,
+        at=at,
+        account=registry.account,
+        principal=OPERATOR,
+        action=f"longshore:{action}",
+        resource=resource,
+        decision="allowed",
+        source=_COMMAND_LINE,
+        request_id=request_id,
+        event={
+            "eventVersion": _VERSION,
+            "userIdentity": {"type": "Operator", "userName": user},
+            "eventTime": _time(at),
+            "eventSource": "longshore",
+            "eventName": action,
+            "awsRegion": registry.region,
+            "sourceIPAddress": _COMMAND_LINE,
+            "userAgent": command,
+            "requestParameters": _shortened(parameters),
+            "requestID": request_id,
+            "eventID": str(uuid.uuid4()),
+            "readOnly": False,
+            "eventType": "OperatorCommand",
+            "recipientAccountId": registry.account,
+            "resources": [{"ARN": resource, "accountId": registry.account}],
+        },
+    )
+
+
 class Witness:
     """The database as one call sees it: what it changes, it is on record for."""
 
@@ -103,13 +156,7 @@ class Witness:
         if self._is_told:
             return await self._db.write(unit)
         entry = self._call.entry("allowed")
-
-        def with_entry(tx: Tx) -> T:
-            outcome = unit(tx)
-            rows.insert(tx, entry, keep=self._keep)
-            return outcome
-
-        outcome = await self._db.write(with_entry)
+        outcome = await self._db.write(recorded(unit, entry, keep=self._keep))
         self._is_told = True
         self._record.append(entry)
         return outcome

@@ -1,8 +1,12 @@
-"""`longshore admin`: what only the operator may do, beside a running server: accounts and what bounds them."""
+"""`longshore admin`: what only the operator may do, beside a running server: accounts and what bounds them.
+
+Each change goes on record with itself, as the operator's.
+"""
 
 import contextlib
 import datetime as dt
 import os
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -12,10 +16,10 @@ import click
 from longshore import config as configuration
 from longshore.cli import output as answers
 from longshore.cli.options import with_data, with_output
-from registry.names import AccountId, BadName
+from registry.names import AccountId, BadName, Region, RegistryRef
 
 if TYPE_CHECKING:
-    from registry.records.engine import Database
+    from registry.records.engine import Database, T, Tx, Unit
 
 
 @click.group()
@@ -60,6 +64,31 @@ def _opened(config: configuration.Config) -> "Iterator[Database]":
         raise click.ClickException(str(error)) from None
 
 
+def _change(
+    config: configuration.Config, db: "Database", unit: "Unit[T]", action: str, account_id: AccountId, **parameters: str
+) -> "T":
+    """What `unit` makes of the account, on record."""
+    from registry import audit
+
+    entry = audit.by_operator(
+        RegistryRef(account_id, Region(config.registry.region)),
+        action,
+        at=dt.datetime.now(dt.UTC),
+        user=_user(),
+        command=click.get_current_context().command_path,
+        parameters={"accountId": account_id, **parameters},
+    )
+    return db.write_here(audit.recorded(unit, entry, keep=dt.timedelta(days=config.audit.keep_days)))
+
+
+def _user() -> str:
+    """Who runs the command: the machine's own word, as variables say what one likes."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user may have no name
+        return str(os.getuid())
+
+
 def _loaded(data: Path | None, file: Path | None) -> configuration.Config:
     return configuration.load(data=data, file=file, env=os.environ, flags={})
 
@@ -79,7 +108,8 @@ def create(account_id: AccountId, data: Path | None, file: Path | None, output: 
     config = _loaded(data, file)
     with _opened(config) as db:
         sealer = wiring.sealer_of(config, db)
-        made = db.write_here(lambda tx: accounts.create(tx, account_id, sealer, dt.datetime.now(dt.UTC)))
+        now = dt.datetime.now(dt.UTC)
+        made = _change(config, db, lambda tx: accounts.create(tx, account_id, sealer, now), "CreateAccount", account_id)
     facts = {"accountId": account_id, "accessKeyId": made.key.id, "secretAccessKey": made.secret}
     if output == "json":
         answers.show_json(facts)
@@ -129,8 +159,13 @@ def put_scp(account_id: AccountId, policy: TextIO, data: Path | None, file: Path
         text = policy.read()
     except UnicodeDecodeError:
         raise click.ClickException(f"{policy.name} is not text in UTF-8") from None
-    with _opened(_loaded(data, file)) as db:
-        db.write_here(lambda tx: accounts.put_service_control_policy(tx, account_id, text))
+    config = _loaded(data, file)
+
+    def put(tx: "Tx") -> None:
+        accounts.put_service_control_policy(tx, account_id, text)
+
+    with _opened(config) as db:
+        _change(config, db, put, "PutServiceControlPolicy", account_id, policyDocument=text)
 
 
 @scp.command("get")
@@ -154,5 +189,10 @@ def delete_scp(account_id: AccountId, data: Path | None, file: Path | None) -> N
     """Take away the policy above the account ACCOUNT_ID."""
     from registry import accounts
 
-    with _opened(_loaded(data, file)) as db:
-        db.write_here(lambda tx: accounts.put_service_control_policy(tx, account_id, None))
+    config = _loaded(data, file)
+
+    def delete(tx: "Tx") -> None:
+        accounts.put_service_control_policy(tx, account_id, None)
+
+    with _opened(config) as db:
+        _change(config, db, delete, "DeleteServiceControlPolicy", account_id)

@@ -1,10 +1,15 @@
 """`longshore admin`, beside a running server."""
 
 import json
+import os
+import pwd
+from typing import Any
 
 import pytest
 
+from tests.commands import longshore
 from tests.iam import Keys, admin, caller, client, make_account, policy, refused
+from tests.servers import RunningServer
 
 ALLOW = policy(Action="*", Resource="*")
 
@@ -74,6 +79,69 @@ def test_what_cannot_be_is_refused_in_one_line(shared_server, arguments, text, w
     assert done.returncode in (1, 2)
     assert why in done.stderr and done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+def record(server: RunningServer, account: str) -> list[dict[str, Any]]:
+    """What is on record of an account's root user, the newest first."""
+    resource = f"arn:aws:iam::{account}:root"
+    told = longshore("audit", "--resource", resource, "--data", server.data, "--output", "json")
+    found: list[dict[str, Any]] = told.json
+    return found
+
+
+def test_what_the_operator_changes_is_on_record(shared_server, tmp_path):
+    account, file = "987600000002", tmp_path / "scp.json"
+    file.write_text(ALLOW, encoding="utf-8")
+    made = admin(shared_server, "account", "create", account)
+    admin(shared_server, "scp", "put", account, str(file))
+    admin(shared_server, "scp", "delete", account)
+    events = record(shared_server, account)
+
+    assert [event["eventName"] for event in events] == [
+        "DeleteServiceControlPolicy",
+        "PutServiceControlPolicy",
+        "CreateAccount",
+    ]
+    for event in events:
+        assert event["userIdentity"] == {"type": "Operator", "userName": pwd.getpwuid(os.getuid()).pw_name}
+        assert (event["sourceIPAddress"], event["eventType"]) == ("command line", "OperatorCommand")
+        assert event["recipientAccountId"] == account
+    assert events[1]["requestParameters"] == {"accountId": account, "policyDocument": ALLOW}
+    assert events[2]["userAgent"] == "longshore admin account create"
+    assert dict(line.rsplit(maxsplit=1) for line in made.stdout.splitlines())["secret access key"] not in str(events)
+
+
+def test_the_record_can_be_asked_for_what_the_operator_did(shared_server):
+    admin(shared_server, "account", "create", "987600000003")
+    told = longshore("audit", "--principal", "operator", "--limit", "1", "--data", shared_server.data)
+
+    assert told.out.splitlines()[1].split()[2:6] == [
+        "allowed",
+        "longshore:CreateAccount",
+        "operator",
+        "arn:aws:iam::987600000003:root",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [(("account", "create"), None), (("scp", "put"), "{"), (("scp", "put"), policy(Principal="*", Action="*"))],
+    ids=["account-that-exists", "no-policy", "policy-of-another-kind"],
+)
+def test_what_was_refused_changed_nothing_and_is_not_on_record(shared_server, arguments, text):
+    account, _ = make_account(shared_server)
+    done = admin(shared_server, *arguments, account, *(["-"] if text else []), text=text)
+
+    assert done.returncode == 1
+    assert record(shared_server, account) == []
+
+
+def test_what_is_only_looked_at_is_not_on_record(shared_server):
+    account, _ = make_account(shared_server)
+    admin(shared_server, "account", "list")
+    admin(shared_server, "scp", "get", account)
+
+    assert record(shared_server, account) == []
 
 
 def test_without_data_there_is_nothing_to_administer(tmp_path):
