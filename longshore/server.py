@@ -32,6 +32,7 @@ from longshore.doorway import Doorway
 from longshore.replies import Replies
 from longshore.stores import StoreUnusable
 from longshore.wiring import CannotStart
+from registry import limits
 from registry.context import Deps
 from registry.errors import StorageUnavailable
 from registry.names import Region
@@ -123,8 +124,9 @@ async def _serve(config: Config, listener: socket.socket, announce: Callable[[],
     deps = wiring.build(config, listen_url(config, listener))
     await _prove_store(deps, Region(config.registry.region))
     # Nothing that aiohttp does by itself to a body is wanted: it would inflate what was sent compressed.
-    # With every request logged, none may be answered below the log.
-    replies = Replies(most_bytes=_REPLIES) if config.server.fast_replies and config.log.access != "all" else None
+    # With every request logged, or counted, none may be answered below the log and the count.
+    counted = config.log.access == "all" or bool(limits.rates(config.limits))
+    replies = Replies(most_bytes=_REPLIES) if config.server.fast_replies and not counted else None
     census = Census(config.limits)
     server = Server(
         App(config=config, deps=deps, replies=replies),

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from longshore import files, stores
 from longshore.config import Config
+from registry import limits
 from registry.audit import Refusals
 from registry.auth.authenticator import Authenticator
 from registry.auth.authorizer import Authorizer
@@ -114,6 +115,7 @@ def build(config: Config, listen_url: str) -> Deps:
         hashes=RunningHashes(),
         issuers=Issuers(Egress(config.egress.allow, ca=config.egress.ca)),
         refusals=Refusals(db, keep=dt.timedelta(days=config.audit.keep_days)),
+        rates=limits.Rates(limits.rates(config.limits), share=1 / config.server.workers),
     )
 
 

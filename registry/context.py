@@ -18,6 +18,7 @@ from registry.auth.stamped import Stamped
 from registry.errors import AccessDenied
 from registry.hosts import Hosts
 from registry.intake import RunningHashes
+from registry.limits import Rates
 from registry.model import Repository
 from registry.names import RegistryRef, repository_arn
 from registry.options import Settings
@@ -63,6 +64,7 @@ class Deps:
     hashes: RunningHashes
     refusals: Refusals
     issuers: Issuers
+    rates: Rates = dataclasses.field(default_factory=Rates)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,10 @@ class Context:
             secure=self.secure,
             keys=keys or {},
         )
+
+    def count(self, action: str) -> None:
+        """Count the request as one of the caller's account. Raises TooManyRequests where it sends too many."""
+        self.deps.rates.take(self.principal.account or self.principal.id, self.registry.region, action)
 
     async def refuse(self, error: AccessDenied, action: str, resource: str) -> NoReturn:
         """Put a refusal on record, and raise it."""

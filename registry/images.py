@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeVar
 
 from policies import filters
-from registry import manifests, repositories
+from registry import limits, manifests, repositories
 from registry.context import Deps
 from registry.errors import (
     CorruptBlob,
@@ -21,6 +21,7 @@ from registry.errors import (
     ImageReferencedByManifestList,
     ImageTagAlreadyExists,
     LayersNotFound,
+    LimitExceeded,
     ManifestInvalid,
     ReferencedImagesNotFound,
 )
@@ -78,7 +79,7 @@ async def put(
     """Accept a manifest and make `tags` name it.
 
     Raises RepositoryNotFound, ManifestInvalid, TooLarge, ImageDigestDoesNotMatch, LayersNotFound,
-    ReferencedImagesNotFound, ImageTagAlreadyExists.
+    ReferencedImagesNotFound, ImageTagAlreadyExists, LimitExceeded.
     """
     parsed = await _off_loop(len(body), lambda: manifests.parse(body, media_type))
     found = Digest.of(body, digest.algorithm if digest else "sha256")
@@ -93,6 +94,7 @@ async def put(
         image = rows.find(tx, repository.id, found)
         if image is None:
             size = _complete(tx, repository, parsed, sparse=sparse)
+            _check_count(tx, deps, repository)
             image = _insert(tx, _image(repository, found, parsed, size, len(body), now), body, parsed)
             new = True
         else:
@@ -102,7 +104,10 @@ async def put(
             rows.mend(tx, image, body)
         for tag in moved:
             rows.put_tag(tx, image, tag, now)
-        return Pushed(repository=repository, image=rows.with_tags(tx, image), changed=new or bool(moved))
+        image = rows.with_tags(tx, image)
+        if moved:
+            _check_tags(deps, image)
+        return Pushed(repository=repository, image=image, changed=new or bool(moved))
 
     return await deps.db.write(unit)
 
@@ -266,6 +271,18 @@ def _complete(tx: Tx, repository: Repository, parsed: Manifest, *, sparse: bool)
     if absent and not sparse:
         raise ReferencedImagesNotFound(repository.name, repository.registry.account, list(absent))
     return max(children.values(), default=0) if parsed.kind == "index" else parsed.size
+
+
+def _check_count(tx: Tx, deps: Deps, repository: Repository) -> None:
+    limit = limits.most(deps.settings.limits, "images")
+    if limit is not None and rows.count(tx, repository.id) >= limit:
+        raise LimitExceeded(f"The repository with name '{repository.name}' may have {limit} images at most")
+
+
+def _check_tags(deps: Deps, image: Image) -> None:
+    limit = limits.most(deps.settings.limits, "image_tags")
+    if limit is not None and len(image.tags) > limit:
+        raise LimitExceeded(f"An image may have {limit} tags at most")
 
 
 def _insert(tx: Tx, image: Image, body: bytes, parsed: Manifest) -> Image:

@@ -82,3 +82,4 @@ class Upload:
     last_part: int  # bytes of the latest part
     state: Mapping[str, object]  # the store's own
     updated_at: dt.datetime
+    owner: str = ""  # unique id of who began it, as `Principal.owner` has it

@@ -146,7 +146,25 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int, Meta(ge=1, description="A body that brings less than 1 KiB a second over this time is cut off.")
     ] = 30
     json_seconds: Annotated[int, Meta(ge=1, description="Longest time for the whole body of an API call.")] = 30
-    open_uploads: Annotated[int, Meta(ge=1, description="Unfinished uploads that one repository may have.")] = 1000
+    open_uploads: Annotated[
+        int,
+        Meta(
+            ge=1, description="Unfinished uploads that one user or role may have; who is not logged in counts as one."
+        ),
+    ] = 1000
+    profile: Annotated[
+        Literal["none", "aws"],
+        Meta(
+            description="Counts and rates that hold beside the other limits. `aws`: the quotas of Amazon ECR for what "
+            "is there and for the requests of one account a second, of which each of several workers allows its share."
+        ),
+    ] = "none"
+    repositories: Annotated[int, Meta(ge=0, description="Repositories of one registry; 0: as the profile says.")] = 0
+    images: Annotated[int, Meta(ge=0, description="Images of one repository; 0: as the profile says.")] = 0
+    image_tags: Annotated[int, Meta(ge=0, description="Tags of one image; 0: as the profile says.")] = 0
+    layer_parts: Annotated[
+        int, Meta(ge=0, description="Parts or chunks that one layer may be sent in; 0: as the profile says.")
+    ] = 0
     connections: Annotated[
         int, Meta(ge=0, description="Open connections of one process; 0: what the file descriptor limit allows.")
     ] = 0

@@ -7,11 +7,12 @@ from typing import Final, Literal
 
 from policies import documents, filters
 from policies.elements import PolicyInvalid
-from registry import bindings
+from registry import bindings, limits
 from registry.context import Deps
 from registry.errors import (
     InvalidParameter,
     InvalidTagParameter,
+    LimitExceeded,
     RepositoryAlreadyExists,
     RepositoryNotEmpty,
     RepositoryNotFound,
@@ -40,7 +41,7 @@ class Wish:
 
 
 async def create(deps: Deps, registry: RegistryRef, name: RepositoryName, wish: Wish) -> Repository:
-    """Raises RepositoryAlreadyExists, InvalidParameter, InvalidTagParameter, TooManyTags."""
+    """Raises RepositoryAlreadyExists, InvalidParameter, InvalidTagParameter, TooManyTags, LimitExceeded."""
     _check_mutability(wish.mutability, wish.mutability_filters)
     _check_resource_tags(wish.resource_tags, repository_arn(registry, name))
     new = Repository(
@@ -55,10 +56,17 @@ async def create(deps: Deps, registry: RegistryRef, name: RepositoryName, wish: 
         kms_key=wish.kms_key,
         resource_tags=wish.resource_tags,
     )
-    created = await deps.db.write(lambda tx: rows.insert(tx, new))
-    if created is None:
-        raise RepositoryAlreadyExists(name, registry.account)
-    return created
+    limit = limits.most(deps.settings.limits, "repositories")
+
+    def unit(tx: Tx) -> Repository:
+        created = rows.insert(tx, new)
+        if created is None:
+            raise RepositoryAlreadyExists(name, registry.account)
+        if limit is not None and rows.count(tx, registry) > limit:
+            raise LimitExceeded(f"The registry with id '{registry.account}' may have {limit} repositories at most")
+        return created
+
+    return await deps.db.write(unit)
 
 
 async def get(deps: Deps, registry: RegistryRef, name: RepositoryName) -> Repository:

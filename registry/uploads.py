@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from registry import intake, layers
+from registry import intake, layers, limits
 from registry.auth.sealing import BadSeal
 from registry.context import Deps
 from registry.errors import (
@@ -47,11 +47,12 @@ _log = logging.getLogger(__name__)
 
 
 class Ticket(msgspec.Struct, frozen=True, array_like=True):
-    """What an upload id says: which upload, of which repository, hashed how."""
+    """What an upload id says: which upload, of which repository, hashed how, begun by whom (`Principal.owner`)."""
 
     id: str
     repository_id: int
     algorithm: str
+    owner: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +66,9 @@ class Finished:
 _tickets = msgspec.json.Decoder(Ticket)
 
 
-def begin(deps: Deps, repository: Repository, algorithm: str = "sha256") -> str:
+def begin(deps: Deps, repository: Repository, algorithm: str = "sha256", *, owner: str = "") -> str:
     """The id of a new upload: a UUID, which the specification asks for, and its seal. Nothing is written."""
-    ticket = Ticket(str(uuid.uuid4()), repository.id, algorithm)
+    ticket = Ticket(str(uuid.uuid4()), repository.id, algorithm, owner)
     return f"{ticket.id}.{deps.sealer.seal('upload', msgspec.json.encode(ticket))}"
 
 
@@ -83,12 +84,13 @@ def open_ticket(deps: Deps, repository: Repository, text: str) -> Ticket:
     return ticket
 
 
-async def begin_row(deps: Deps, repository: Repository, upload_id: str) -> None:
+async def begin_row(deps: Deps, repository: Repository, upload_id: str, *, owner: str = "") -> None:
     """Begin an upload whose id is not a ticket, for the AWS API, which wants a UUID. Raises LimitExceeded."""
+    # Whoever has too many is told so without a place in the line of writers, where others wait.
+    await deps.db.point(lambda tx: _check_open(tx, deps, owner))
     staged = await _store(deps, repository).begin()
-    await deps.db.write(
-        lambda tx: _insert(tx, deps, _new_row(deps, Ticket(upload_id, repository.id, "sha256"), staged))
-    )
+    new = _new_row(deps, Ticket(upload_id, repository.id, "sha256", owner), staged)
+    await deps.db.write(lambda tx: _insert(tx, deps, new))
 
 
 async def status(deps: Deps, repository: Repository, ticket: Ticket) -> Upload | None:
@@ -113,6 +115,9 @@ async def append(
     came of it, and then raises BodyCut.
     """
     async with _held(deps, repository, ticket, start) as (hold, row):
+        parts = limits.most(deps.settings.limits, "layer_parts")
+        if parts is not None and row.parts >= parts:
+            raise LimitExceeded(f"A layer may be sent in {parts} parts at most")
         received = await _receive(deps, repository, hold, row, ticket.algorithm, chunks)
         await hold.settle(received.staged)
         new = dataclasses.replace(
@@ -359,16 +364,21 @@ def _move(tx: Tx, deps: Deps, repository: Repository, seen: Upload, new: Upload)
 
 
 def _insert(tx: Tx, deps: Deps, new: Upload) -> None:
-    limit = deps.settings.limits.open_uploads
-    if rows.count_open_uploads(tx, new.repository_id) >= limit:
-        raise LimitExceeded(f"The repository has {limit} unfinished uploads; finish or cancel some")
+    _check_open(tx, deps, new.owner)
     rows.insert_upload(tx, new)
+
+
+def _check_open(tx: Tx, deps: Deps, owner: str) -> None:
+    limit = deps.settings.limits.open_uploads
+    if rows.count_open_uploads(tx, owner) >= limit:
+        raise LimitExceeded(f"You have {limit} unfinished uploads; finish or cancel some")
 
 
 def _new_row(deps: Deps, ticket: Ticket, staged: Staged) -> Upload:
     return Upload(
         id=ticket.id,
         repository_id=ticket.repository_id,
+        owner=ticket.owner,
         key=staged.key,
         size=0,
         digest=None,

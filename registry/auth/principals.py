@@ -49,6 +49,11 @@ class Principal:
         return self.kind == "anonymous"
 
     @property
+    def owner(self) -> str:
+        """Unique id of the entity that is held to what the principal leaves behind: all sessions of a role are one."""
+        return str(self.entity_id or self.id)  # an account's id is more than text, and goes into tokens
+
+    @property
     def session_end(self) -> dt.datetime | None:
         return self.session.expires_at if self.session is not None else None
 

@@ -223,6 +223,7 @@ class _Exchange:
     ) -> web.Response:
         req = await self._params(service, operation, body)
         context = dataclasses.replace(context, parameters=req)
+        context.count(entry.action)
         resource = "*" if isinstance(entry.on, _NoPermission) else await _found(entry.on(context, req))
         if not isinstance(entry.on, _NoPermission):
             self.request[RESOURCE] = resource

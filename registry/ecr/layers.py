@@ -55,7 +55,7 @@ async def batch_check_layer_availability(ctx: Context, req: Params) -> Result:
 async def initiate_layer_upload(ctx: Context, req: Params) -> Result:
     repository = await repositories.get(ctx.deps, registry_of(ctx, req), name_of(req))
     upload_id = str(uuid.uuid4())
-    await uploads.begin_row(ctx.deps, repository, upload_id)
+    await uploads.begin_row(ctx.deps, repository, upload_id, owner=ctx.principal.owner)
     return {"uploadId": upload_id, "partSize": PART_SIZE}
 
 

@@ -166,6 +166,7 @@ def insert_upload(tx: Tx, new: Upload, *, status: str = "open") -> bool:
         sa.insert(uploads).values(
             id=new.id,
             repository_id=new.repository_id,
+            owner=new.owner,
             status=status,
             key=new.key,
             algorithm=new.algorithm,
@@ -190,8 +191,8 @@ def close_upload(tx: Tx, upload_id: str, status: str, now: dt.datetime) -> bool:
     return found.rowcount == 1
 
 
-def count_open_uploads(tx: Tx, repository_id: int) -> int:
-    statement = sa.select(sa.func.count()).where(_u.repository_id == repository_id, _u.status == "open")
+def count_open_uploads(tx: Tx, owner: str) -> int:
+    statement = sa.select(sa.func.count()).where(_u.owner == owner, _u.status == "open")
     return tx.execute(statement).scalar_one()
 
 
@@ -235,6 +236,7 @@ def _upload(row: sa.Row[Any]) -> Upload:
     return Upload(
         id=row.id,
         repository_id=row.repository_id,
+        owner=row.owner,
         key=row.key,
         size=row.size,
         digest=None if row.digest is None else Digest(row.digest),

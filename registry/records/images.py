@@ -109,6 +109,10 @@ def pinned_blobs(tx: Tx, image: Image) -> list[Digest]:
     return [Digest(digest) for digest in tx.execute(statement).scalars()]
 
 
+def count(tx: Tx, repository_id: int) -> int:
+    return tx.execute(sa.select(sa.func.count()).where(_i.repository_id == repository_id)).scalar_one()
+
+
 def any_in(tx: Tx, repository_id: int) -> bool:
     return tx.execute(sa.select(_i.id).where(_i.repository_id == repository_id).limit(1)).first() is not None
 

@@ -36,6 +36,11 @@ def page(tx: Tx, registry: RegistryRef, *, after: str, limit: int) -> list[Repos
     return [_repository(row) for row in tx.execute(statement)]
 
 
+def count(tx: Tx, registry: RegistryRef) -> int:
+    statement = sa.select(sa.func.count()).where(_r.account == registry.account, _r.region == registry.region)
+    return tx.execute(statement).scalar_one()
+
+
 def insert(tx: Tx, repository: Repository) -> Repository | None:
     """The repository with its id; None where the name is taken."""
     values = {

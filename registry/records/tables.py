@@ -317,6 +317,7 @@ uploads = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("repository_id", Id, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("owner", String(128), nullable=False, comment="unique id of who began it"),
     Column("status", String(16), nullable=False, comment="open, cancelled or finished"),
     Column("key", String(128), nullable=False),
     Column("size", Size, nullable=False, comment="bytes that are safely in"),
@@ -328,6 +329,7 @@ uploads = Table(
     Column("state", Text, nullable=False, comment="the store's own, JSON"),
     Column("updated_at", Moment, nullable=False),
     Index("uploads_by_repository", "repository_id", "status"),
+    Index("uploads_by_owner", "owner", "status"),
     Index("uploads_by_age", "updated_at"),
 )
 

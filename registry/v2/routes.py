@@ -140,6 +140,8 @@ async def handle(deps: Deps, request: web.BaseRequest, request_id: str) -> web.S
 
 
 async def _answer(call: Call, route: Route) -> web.StreamResponse:
+    if route.actions:
+        call.context.count(route.actions[0])
     call = dataclasses.replace(call, decision=await _authorize(call, route))
     if call.request.method not in ("GET", "HEAD"):
         call = dataclasses.replace(call, context=call.context.doing(route.actions[0], call.arn))

@@ -27,7 +27,7 @@ async def begin(call: Call) -> web.StreamResponse:
     repository = await call.repository_for_push()
     if mounted is not None and await _mount(call, repository, mounted):
         return _created(call, mounted)
-    upload = uploads.begin(call.deps, repository, algorithm)
+    upload = uploads.begin(call.deps, repository, algorithm, owner=call.context.principal.owner)
     if digest is not None and (bodies.has_body(call.request) or digest == Digest.of(b"", digest.algorithm)):
         await call.context.authorize("ecr:CompleteLayerUpload", call.arn)
         ticket = uploads.open_ticket(call.deps, repository, upload)

@@ -387,8 +387,8 @@ async def test_the_limit_is_of_all_chunks_together(deps: Deps, repository: Repos
     assert (await finish(narrow, repository, ticket, b"x" * 10, b"x" * 4)).blob.size == 10
 
 
-async def test_a_repository_has_so_many_open_uploads(deps: Deps, data: Path, repository: Repository) -> None:
-    """T60: the next one is refused, and leaves no file; whole uploads are none."""
+async def test_one_owner_has_so_many_open_uploads(deps: Deps, data: Path, repository: Repository) -> None:
+    """T60: the next one is refused, and leaves no file; whole uploads are none, and others have their own."""
     narrow, tickets = limited(deps, open_uploads=2), [begin(deps, repository) for _ in range(3)]
     for ticket in tickets[:2]:
         await add(narrow, repository, ticket, b"abc")
@@ -398,6 +398,7 @@ async def test_a_repository_has_so_many_open_uploads(deps: Deps, data: Path, rep
     with pytest.raises(LimitExceeded):
         await uploads.begin_row(narrow, repository, "00000000-0000-4000-8000-000000000000")
     after = stored_files(data)
+    await uploads.begin_row(narrow, repository, "00000000-0000-4000-8000-000000000001", owner="AIDAOTHER")
     await finish(narrow, repository, tickets[2], b"def", b"def")
     await finish(narrow, repository, tickets[0], b"abc")
 

@@ -1,5 +1,5 @@
 """State that a client holds for us, at the ECR API: upload ids (T13) and page marks (T14), and how much one may ask for
-(T20, T60)."""
+(T20)."""
 
 import json
 
@@ -120,29 +120,3 @@ def test_a_page_of_no_lawful_size_is_refused(shared_server, repository, operatio
 
     assert answer.status == 400
     assert answer.json["__type"] in codes
-
-
-# --- T60: unfinished uploads are bounded ------------------------------------------------------------------------------
-
-
-def test_open_uploads_are_bounded_for_each_repository_alone(start_server):
-    server = start_server(LONGSHORE_LIMITS__OPEN_UPLOADS="20")
-    server.create("greedy")
-    server.create("modest")
-    with server.client() as ecr:
-        uploads = [ecr.initiate_layer_upload(repositoryName="greedy")["uploadId"] for _ in range(20)]
-        files = sum(1 for _ in server.data.glob("blobs/*/??/*"))
-        told = [refusal(ecr.initiate_layer_upload, repositoryName="greedy") for _ in range(50)]
-        by_v2 = server.request("POST", "/v2/greedy/blobs/uploads/")
-        patched = server.request("PATCH", by_v2.headers["Location"], b"x")
-        littered = sum(1 for _ in server.data.glob("blobs/*/??/*")) - files
-        elsewhere = ecr.initiate_layer_upload(repositoryName="modest")["uploadId"]
-        send_part(ecr, "greedy", uploads[0], b"x")
-        ecr.complete_layer_upload(repositoryName="greedy", uploadId=uploads[0], layerDigests=[digest_of(b"x")])
-        again = ecr.initiate_layer_upload(repositoryName="greedy")["uploadId"]
-
-    assert {(one.code, one.status) for one in told} == {("LimitExceededException", 400)}
-    assert "20 unfinished uploads" in told[0].message
-    assert (patched.status, patched.code) == (429, "TOOMANYREQUESTS")
-    assert littered == 0
-    assert elsewhere and again
