@@ -104,12 +104,27 @@ class Context:
         return (await self.deps.authorizer.decide(self.asked(action, resource, keys))).allowed
 
     async def visible(
-        self, action: str, page: Callable[[str, int], Awaitable[list[Repository]]], *, after: str, limit: int
+        self,
+        action: str,
+        page: Callable[[str, int], Awaitable[list[Repository]]],
+        *,
+        all_of_them: str,
+        after: str,
+        limit: int,
     ) -> list[Repository]:
         """The first `limit` repositories behind the name `after` that the principal may do `action` on.
 
-        `page` gives those behind a name, at most as many as it is told.
+        `page` gives those behind a name, at most as many as it is told. `all_of_them`: the ARN that stands for all.
+        Raises AccessDenied or NotAuthenticated for who may not see a single one, wherever they begin.
         """
+        found = await self._visible(action, page, after=after, limit=limit)
+        if not found and not (after and await self._visible(action, page, after="", limit=1)):
+            await self.authorize(action, all_of_them)
+        return found
+
+    async def _visible(
+        self, action: str, page: Callable[[str, int], Awaitable[list[Repository]]], *, after: str, limit: int
+    ) -> list[Repository]:
         found: list[Repository] = []
         while len(found) < limit:
             listed = await page(after, limit)

@@ -68,9 +68,8 @@ async def _describe_all(ctx: Context, req: Params, registry: RegistryRef) -> Res
     async def page(after: str, most: int) -> list[Repository]:
         return await repositories.page(ctx.deps, registry, after=after, limit=most)
 
-    found = await ctx.visible(_DESCRIBE, page, after=after, limit=limit + 1)
-    if not found and not after:
-        await ctx.authorize(_DESCRIBE, repository_arn(registry, "*"))
+    everything = repository_arn(registry, "*")
+    found = await ctx.visible(_DESCRIBE, page, all_of_them=everything, after=after, limit=limit + 1)
     result: Result = {"repositories": [shapes.repository(ctx, one) for one in found[:limit]]}
     if len(found) > limit:
         result["nextToken"] = paging.mark(ctx.deps.sealer, listing, found[limit - 1].name)

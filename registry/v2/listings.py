@@ -41,9 +41,9 @@ async def catalog(call: Call) -> web.StreamResponse:
     async def page(after: str, most: int) -> list[Repository]:
         return await repositories.page(call.deps, call.context.registry, after=after, limit=most)
 
-    found = await call.context.visible("ecr:DescribeRepositories", page, after=after, limit=limit + 1)
-    if not found and not after:
-        await call.context.authorize("ecr:DescribeRepositories", call.arn)
+    found = await call.context.visible(
+        "ecr:DescribeRepositories", page, all_of_them=call.arn, after=after, limit=limit + 1
+    )
     names = [repository.name for repository in found[:limit]]
     link = {"n": str(limit), "last": names[-1]} if len(found) > limit > 0 else None
     return _page(call, {"repositories": names}, link)
