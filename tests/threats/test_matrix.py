@@ -1,4 +1,4 @@
-"""The authorisation matrix (R12, T05, T09, T35): each route and operation for each kind of caller, made of the tables.
+"""The authorisation matrix (R12, T05, T08, T09, T35): each route and operation for each kind of caller, from the tables.
 
 What a caller may do is written here as a set of actions; what the server says is compared with it for each entry. An
 entry that is new is in the matrix by itself, so that nobody can forget its right. A refusal is the same whether or not
@@ -150,6 +150,27 @@ def test_a_route_opens_to_whom_it_should(stage: Stage, route: tuple[str, str], c
         assert answer.status == 401
     else:
         assert (answer.status not in (401, 403)) is opens, answer.body
+
+
+# Headers that log nobody in.
+NO_LOGIN: Final = {
+    "empty-basic": "Basic ",
+    "basic-of-nothing": basic("", ""),
+    "malformed-basic": "Basic %%%",
+    "user-alone": "Basic QVdT",
+    "empty-bearer": "Bearer ",
+    "malformed-bearer": "Bearer nobody",
+    "another-scheme": "Digest username=admin",
+}
+
+
+@pytest.mark.parametrize("header", NO_LOGIN)
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route[1]}-{route[0]}")
+def test_a_route_opens_to_no_header_that_logs_nobody_in(stage: Stage, route: tuple[str, str], header: str) -> None:
+    kind, method = route
+    answer = stage.server.request(method, path_of(kind, stage.built), auth=NO_LOGIN[header])
+
+    assert answer.status == 401
 
 
 # --- the AWS doors ----------------------------------------------------------------------------------------------------
