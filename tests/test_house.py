@@ -3,6 +3,7 @@
 import ast
 import importlib
 import pkgutil
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -249,6 +250,43 @@ def test_nothing_unsafe_is_read_back(path: Path) -> None:
     """promises.md T14: no state that executes."""
     assert not imports_of(path) & {"pickle", "marshal", "shelve", "yaml"}
     assert not [call for _, call in calls_in(path) if call in ("eval", "exec")]
+
+
+_NUMBER = re.compile(r"\b(?:[PR]\d{1,2}|[TF]\d{2})\b")
+_SPAN = re.compile(r"\b([TF])(\d{2})(?:-| to )\1(\d{2})\b")
+PROMISES = ROOT / "docs" / "promises.md"
+
+
+def numbers_in(text: str) -> set[str]:
+    """Numbers of promises, threats, faults and figures; a span stands for all that are in it."""
+    spans = [(kind, range(int(first), int(last) + 1)) for kind, first, last in _SPAN.findall(text)]
+    return {*_NUMBER.findall(text), *(f"{kind}{number:02}" for kind, span in spans for number in span)}
+
+
+def promised() -> dict[str, list[str]]:
+    """By number, the tests that docs/promises.md names for it."""
+    rows = re.findall(r"^\| ([PTFR]\d+) \|.*\| (.*) \|$", PROMISES.read_text(encoding="utf-8"), re.MULTILINE)
+    return {number: re.findall(r"`([^`]+)`", where) for number, where in rows}
+
+
+def test_every_number_that_a_comment_gives_can_be_looked_up() -> None:
+    paths = [*ALL, *(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]
+    unknown = {name_of(path): sorted(numbers_in(path.read_text(encoding="utf-8")) - set(promised())) for path in paths}
+
+    assert {path: numbers for path, numbers in unknown.items() if numbers} == {}
+
+
+def test_what_docs_promises_says_of_its_tests_is_so() -> None:
+    """Each file is there and names the number. A test that names one is not always in the list: it may be a detail."""
+    wrong = [
+        (number, path)
+        for number, paths in promised().items()
+        for path in paths
+        if not (ROOT / path).exists() or number not in numbers_in((ROOT / path).read_text(encoding="utf-8"))
+    ]
+
+    assert wrong == []
+    assert len(promised()) > 100
 
 
 def test_every_module_stands_on_a_floor() -> None:

@@ -1,4 +1,5 @@
-"""kill -9: what was acknowledged is there, what was not is old or new (promises.md P1, P2, F05, F29, R1).
+"""kill -9: what was acknowledged is there, what was not is old or new (promises.md P1, P2, F02, F05, F29,
+R1).
 
 LONGSHORE_TEST_KILL_CYCLES: how many cycles, four of five with one process and the fifth with two workers.
 LONGSHORE_TEST_SEED: of what the writers do and of the moments at which the server dies.

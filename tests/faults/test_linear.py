@@ -1,4 +1,5 @@
-"""A tag is a linearizable register, also over workers and across kill -9 (promises.md P2, R4; ruling 28).
+"""A tag is a linearizable register, also over workers and across kill -9 (promises.md P2, R4): with kept
+replies on and two workers, as users have it.
 
 LONGSHORE_TEST_LINEAR_SECONDS: how long the tag is written and read.
 """

@@ -1,4 +1,5 @@
-"""Before "it is in" is said, everything is on the disk (promises.md P1): the order of calls, as the kernel saw them.
+"""Before "it is in" is said, everything is on the disk (promises.md P1, F11): the order of calls, as the kernel
+saw them.
 
 A kill leaves the page cache, so no kill can show a missing fsync.
 """

@@ -1,4 +1,4 @@
-"""Uploads that are interrupted, contended or given up (promises.md F01, rulings 8 and 9)."""
+"""Uploads that are interrupted, contended or given up (promises.md F01; docs/decisions/0006)."""
 
 import os
 import random
@@ -172,7 +172,7 @@ def test_giving_up_an_upload_that_another_request_just_finished_takes_nothing_aw
 def test_the_second_writer_is_told_where_the_upload_stands_and_leaves_no_byte_in_it(
     shared_server: RunningServer, repository: str
 ) -> None:
-    """Ruling 8. The loser sends other bytes, of the same and of a greater length."""
+    """One writer at a time: the loser, who sends other bytes, of the same and of a greater length, writes none."""
     upload = begin(shared_server, repository)
     first, second, third = os.urandom(300_000), os.urandom(200_000), os.urandom(50)
     assert shared_server.request("PATCH", upload, first).status == 202

@@ -1,4 +1,4 @@
-"""Both doors under requests that nobody would think of (promises.md P8, T52, R6; ruling 28).
+"""Both doors under requests that nobody would think of (promises.md P8, T52, R6).
 
 No answer is a 5xx, none tells of the inside, the process lives, its memory stays, and afterwards the state is sound.
 What a fifth of the answers, at least, do is succeed: otherwise nothing behind the doors is tried.

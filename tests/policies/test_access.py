@@ -1,4 +1,4 @@
-"""Who may do what: how the kinds of policies work together, within an account and across accounts.
+"""Who may do what: how the kinds of policies work together, within an account and across accounts (P10).
 
 Each case names the page that it rests on, as `tests/policies/asking.py` says.
 """

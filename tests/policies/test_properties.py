@@ -1,7 +1,7 @@
 """What holds of decisions whatever the policies are.
 
-A Deny always wins; what is added to a policy as an Allow takes nothing away, and what is added as a Deny gives nothing;
-order and place within a layer mean nothing; every layer but identity and resource policies only takes away.
+A Deny always wins (P10); what is added to a policy as an Allow takes nothing away, and what is added as a Deny gives
+nothing; order and place within a layer mean nothing; every layer but identity and resource policies only takes away.
 """
 
 import dataclasses

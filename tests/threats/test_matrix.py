@@ -1,4 +1,4 @@
-"""The authorisation matrix (R12, T05, T08, T09, T35): each route and operation for each kind of caller, from the tables.
+"""The authorisation matrix (R12, T05, T08, T09, T35): each route and operation for each kind of caller, by the tables.
 
 What a caller may do is written here as a set of actions; what the server says is compared with it for each entry. An
 entry that is new is in the matrix by itself, so that nobody can forget its right. A refusal is the same whether or not

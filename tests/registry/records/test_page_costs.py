@@ -1,4 +1,5 @@
-"""What a page and a point read cost: the same steps of SQLite's machine in a small repository and in a large one."""
+"""What a page and a point read cost: the same steps of SQLite's machine in a small repository and in a large one
+(F43)."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator

@@ -186,7 +186,7 @@ async def test_a_second_writer_of_this_machine_is_refused_at_once(make_store: Ma
 @pytest.mark.parametrize("mine", [1 * MIB, 9 * MIB, 17 * MIB], ids=["tail", "part", "parts"])
 @pytest.mark.parametrize("before", [0, 2 * MIB, 10 * MIB], ids=["fresh", "after-a-tail", "after-a-part"])
 async def test_of_two_writers_the_one_that_the_row_names_counts(make_store: MakeStore, before: int, mine: int) -> None:
-    """On two machines nothing keeps them apart. The loser comes last, so as to spoil what it can (ruling 8)."""
+    """On two machines nothing keeps them apart. The loser comes last, so as to spoil what it can."""
     store, other = make_store(machine="one"), make_store(machine="two")
     start = noise(before)
     staged = await append(store, await store.begin(), start) if before else await store.begin()
