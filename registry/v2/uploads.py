@@ -28,8 +28,11 @@ async def begin(call: Call) -> web.StreamResponse:
     if mounted is not None and await _mount(call, repository, mounted):
         return _created(call, mounted)
     upload = uploads.begin(call.deps, repository, algorithm, owner=call.context.principal.owner)
-    if digest is not None and (bodies.has_body(call.request) or digest == Digest.of(b"", digest.algorithm)):
+    has_body = bodies.has_body(call.request)
+    if digest is not None and (has_body or digest == Digest.of(b"", digest.algorithm)):
         await call.context.authorize("ecr:CompleteLayerUpload", call.arn)
+        if has_body:
+            await call.context.authorize("ecr:UploadLayerPart", call.arn)
         ticket = uploads.open_ticket(call.deps, repository, upload)
         await uploads.finish(call.deps, repository, ticket, digest, _body(call))
         return _created(call, digest)
