@@ -29,7 +29,9 @@ def refusal(call: Callable[..., Any], **parameters: Any) -> Refusal:
     with pytest.raises(ClientError) as caught:
         call(**parameters)
     told = caught.value.response
-    return Refusal(told["Error"]["Code"], told["ResponseMetadata"]["HTTPStatusCode"], told["Error"]["Message"], told)
+    return Refusal(
+        told["Error"]["Code"], told["ResponseMetadata"]["HTTPStatusCode"], told["Error"]["Message"], {**told}
+    )
 
 
 def upload_layer(ecr: Any, repository: str, data: bytes, *, part: int = PART) -> str:

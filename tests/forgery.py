@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from longshore import config, wiring
 from registry.auth.sealing import Sealer
 from registry.context import Deps
+from tests.places import database_of
 from tests.servers import RunningServer
 
 
@@ -16,7 +17,7 @@ def deps_of(server: RunningServer) -> Iterator[Deps]:
     try:
         yield deps
     finally:
-        deps.db.close()
+        database_of(deps).close()
 
 
 def sealer_of(server: RunningServer) -> Sealer:

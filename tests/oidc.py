@@ -7,6 +7,7 @@ import json
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import trustme
@@ -15,7 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 CONFIGURATION: Final = "/.well-known/openid-configuration"
-HASHES: Final = {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512}
+HASHES: Final[dict[str, Callable[[], hashes.HashAlgorithm]]] = {
+    "256": hashes.SHA256,
+    "384": hashes.SHA384,
+    "512": hashes.SHA512,
+}
 CURVES: Final[dict[str, tuple[str, type[ec.EllipticCurve], int]]] = {
     "ES256": ("P-256", ec.SECP256R1, 32),
     "ES384": ("P-384", ec.SECP384R1, 48),

@@ -67,7 +67,13 @@ def rooms(data: Path) -> Iterator[Deps]:
     try:
         yield deps
     finally:
-        deps.db.close()
+        database_of(deps).close()
+
+
+def database_of(deps: Deps) -> Database:
+    """The database itself, of rooms that have one."""
+    assert isinstance(deps.db, Database)
+    return deps.db
 
 
 class Place:

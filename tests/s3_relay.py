@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 _HOP_BY_HOP: Final = {"connection", "keep-alive", "transfer-encoding", "expect", "content-length"}
 
@@ -104,7 +105,7 @@ class Relay:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP}
         async with self._session.request(
             request.method,
-            aiohttp.client.URL(self.upstream + request.raw_path, encoded=True),
+            URL(self.upstream + request.raw_path, encoded=True),
             headers=headers,
             data=io.BytesIO(body) if body else None,
             skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),

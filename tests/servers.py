@@ -173,7 +173,8 @@ class RunningServer:
     @contextlib.contextmanager
     def client(self, service: str = "ecr", *, region: str = REGION, **options: Any) -> Iterator[Any]:
         """A boto3 client with the root key. It tries once and leaves judging the parameters to the server."""
-        client = boto3.client(
+        make: Any = boto3.client  # whose types want the name of a service, not a variable
+        client = make(
             service,
             **{
                 "endpoint_url": self.url,

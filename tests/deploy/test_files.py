@@ -6,6 +6,7 @@ import socket
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -77,7 +78,7 @@ def test_the_service_manager_is_told_when_it_is_ready_and_when_it_stops(start_se
 # --- Kubernetes -------------------------------------------------------------------------------------------------------
 
 
-def documents(name: str) -> list[dict[str, object]]:
+def documents(name: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all((DEPLOY / name).read_text()))
 
 

@@ -47,7 +47,7 @@ sts =
 def issuer():
     authority = trustme.CA()
     made = Issuer(authority, [Key("k1")])
-    made.authority = authority
+    made.authority = authority  # type: ignore[attr-defined] # for the tests here
     yield made
     made.stop()
 
@@ -80,7 +80,7 @@ def aws(server, tmp_path, issuer):
         root = {name: value for name, value in server.client_environment().items() if name.startswith("AWS_")}
         return run("aws", *arguments, cwd=home, AWS_PAGER="", **root)
 
-    command.home = home
+    command.home = home  # type: ignore[attr-defined] # for the tests here
     return command
 
 

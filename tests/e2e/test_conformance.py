@@ -11,7 +11,7 @@ import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import trustme
@@ -24,7 +24,7 @@ from tests.servers import KEY_ID, SECRET, RunningServer
 pytestmark = pytest.mark.real("oci-conformance")
 
 REPOSITORIES = ("conformance/one", "conformance/two")
-ROOT = {"USERNAME": KEY_ID, "PASSWORD": SECRET}
+ROOT: dict[str, Any] = {"USERNAME": KEY_ID, "PASSWORD": SECRET}
 LEAST = 750  # tests of one run: fewer, and the program was told to leave something out
 
 

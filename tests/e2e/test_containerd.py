@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.accesslog import asked
+from tests.accesslog import Asked, asked
 from tests.builders import push, unique_name
 from tests.engines import Engine
 from tests.layouts import platforms, root_image
@@ -69,7 +69,7 @@ def test_layers_that_another_repository_has_are_mounted(server: RunningServer, r
     ctr("push", f"{server.netloc}/{other}:v1")
     changes = asked(server, other)
 
-    assert changes.count(("POST", "blobs/uploads/", 201)) == len(built.blobs)
+    assert changes.count(Asked("POST", "blobs/uploads/", 201)) == len(built.blobs)
     assert not [one for one in changes if one.brings_bytes]
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.accesslog import asked
+from tests.accesslog import Asked, asked
 from tests.builders import unique_name
 from tests.conftest import Start
 from tests.engines import Docker
@@ -64,7 +64,7 @@ def test_layers_that_another_repository_has_are_mounted(home: str, server: Runni
     said = docker("push", f"{server.netloc}/{other}:v1").said
 
     assert said.count("Mounted from") == image.layers
-    assert asked(server, other).count(("POST", "blobs/uploads/", 201)) == image.layers
+    assert asked(server, other).count(Asked("POST", "blobs/uploads/", 201)) == image.layers
 
 
 def test_an_image_with_many_layers_survives_the_way(home: str, docker: Docker) -> None:

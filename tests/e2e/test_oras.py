@@ -25,7 +25,7 @@ _TALKS = ("push", "pull", "attach", "discover", "tag", "resolve", "login", "ls",
 @pytest.fixture
 def oras(server: RunningServer, tmp_path: Path) -> Oras:
     """An oras that is logged in, in a folder of its own."""
-    login = ["--registry-config", tmp_path / "oras.json"]
+    login: list[str | Path] = ["--registry-config", tmp_path / "oras.json"]
 
     def call(*words: str | Path, **how: Any) -> Ran:
         verb = [*words[:2]] if words[0] in ("repo", "manifest", "blob") else [*words[:1]]
@@ -100,7 +100,7 @@ def test_a_copy_takes_along_all_that_refers_to_it(
     [sbom] = discovered(oras, f"{home}:v1")
     other = unique_name()
     server.create(other)
-    ends = ["--from-plain-http", "--to-plain-http", "--from-registry-config", tmp_path / "oras.json"]
+    ends: list[str | Path] = ["--from-plain-http", "--to-plain-http", "--from-registry-config", tmp_path / "oras.json"]
     run(
         "oras",
         "cp",

@@ -316,7 +316,7 @@ def test_a_tls_connection_is_not_sent_on_in_the_clear(start_server: Start, bucke
     data = os.urandom(1000)
     headers = {"Authorization": basic(KEY_ID, SECRET)}
 
-    connection = http.client.HTTPSConnection(*urlsplit(server.url).netloc.split(":"), context=trust)
+    connection = http.client.HTTPSConnection(urlsplit(server.url).netloc, context=trust)
     connection.request("POST", f"/v2/app/blobs/uploads/?digest={digest_of(data)}", data, headers)
     assert connection.getresponse().read() == b""
     connection.request("GET", f"/v2/app/blobs/{digest_of(data)}", headers=headers)

@@ -108,7 +108,7 @@ def pull_until_refused(
     server: RunningServer, path: str, after_each: Callable[[http.client.HTTPConnection], None]
 ) -> list[str]:
     """What each pull brought: its digest, or how it failed."""
-    brought = []
+    brought: list[str] = []
     connection = http.client.HTTPConnection(server.netloc, timeout=60)
     while True:
         try:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests import layouts
-from tests.accesslog import asked
+from tests.accesslog import Asked, asked
 from tests.builders import DOCKER_IMAGE, Built, digest_of, unique_name
 from tests.programs import Ran, run
 from tests.servers import KEY_ID, SECRET, RunningServer
@@ -109,7 +109,7 @@ def test_a_copy_within_the_registry_mounts_the_layers(
     skopeo("copy", f"{home}:v1", f"docker://{server.netloc}/{other}:v1")
     changes = asked(server, other)
 
-    assert changes.count(("POST", "blobs/uploads/", 201)) == len(image.document["layers"])
+    assert changes.count(Asked("POST", "blobs/uploads/", 201)) == len(image.document["layers"])
     assert digest_of(skopeo("inspect", "--raw", f"docker://{server.netloc}/{other}:v1").raw) == image.digest
 
 

@@ -101,14 +101,14 @@ def test_containerd(
     secure: Secure, engine: Engine, there: dict[str, str], source: Path, built: Built, tmp_path: Path
 ) -> None:
     name = f"{secure.new_repository()}:v1"
-    program = ["ctr", "--address", engine.containerd, "--namespace", "tls", "images"]
+    program: list[str | Path] = ["ctr", "--address", engine.containerd, "--namespace", "tls", "images"]
     with_login = ["--user", f"{KEY_ID}:{SECRET}"]
     run("tar", "-C", source, "-cf", tmp_path / "source.tar", ".")
     run(*program, "import", "--index-name", name, tmp_path / "source.tar")
     stranger = run(*program, "push", *with_login, name, environment=there, refused=True)
     for line in secure.trust["containerd"]:
         run("sh", "-euc", line.replace("sudo ", "").replace("/etc/containerd", str(tmp_path)))
-    hosts = ["--hosts-dir", tmp_path / "certs.d"]
+    hosts: list[str | Path] = ["--hosts-dir", tmp_path / "certs.d"]
     run(*program, "push", *hosts, *with_login, name, environment=there)
     run(*program, "rm", "--sync", name)
     run(*program, "pull", *hosts, *with_login, name, environment=there)

@@ -19,7 +19,7 @@ from tests.builders import digest_of
 from tests.conftest import Start
 from tests.faults.ledger import Ledger, Register
 from tests.faults.soundness import assert_sound
-from tests.faults.writers import AwsDoor, OciDoor, Writer
+from tests.faults.writers import AwsDoor, Door, OciDoor, Writer
 from tests.servers import RunningServer
 from tests.waiting import until
 
@@ -38,7 +38,7 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(
     for name in ("first", "second"):
         server.create(name)
     with contextlib.ExitStack() as stack:
-        doors = [AwsDoor(stack.enter_context(server.client())) for _ in range(BY_API)]
+        doors: list[Door] = [AwsDoor(stack.enter_context(server.client())) for _ in range(BY_API)]
         doors += [stack.enter_context(contextlib.closing(OciDoor(server))) for _ in range(WRITERS - BY_API)]
         writers = [
             Writer(number, ledger, door, ("first", "second")[number % 2], SEED) for number, door in enumerate(doors)

@@ -5,6 +5,7 @@ LONGSHORE_TEST_LINEAR_SECONDS: how long the tag is written and read.
 """
 
 import contextlib
+import functools
 import http.client
 import itertools
 import json
@@ -89,6 +90,9 @@ class Register:
         server.create("register")
         push_blob(server, "register", self._config)
         self.put(lambda built: server.request("PUT", TAG, built.body, {"Content-Type": built.media_type}).status)
+
+    def has_grown(self, beyond: int) -> bool:
+        return len(self.history) > beyond
 
     def put(self, send: Callable[[Built], int]) -> None:
         """Write a value that nobody wrote before."""
@@ -176,7 +180,7 @@ def test_a_tag_is_one_register_for_all_workers_and_over_kills(start_server: Star
             tasks += [pool.submit(by_oci, register, writes=False, method=way) for way in ("GET", "GET", "GET", "HEAD")]
             tasks += [pool.submit(by_api, register, ecr, writes=number == 0) for number in range(2)]
             before = len(register.history)
-            until(lambda before=before: len(register.history) > before + 10, what="operations")
+            until(functools.partial(register.has_grown, before + 10), what="operations")
             time.sleep(BETWEEN_KILLS * rng.uniform(0.7, 1))
             if segment == segments - 1:
                 register.stop.set()

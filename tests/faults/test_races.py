@@ -1,5 +1,6 @@
 """Two servers on one data directory, the same thing at the same instant (promises.md F28, F26, P3)."""
 
+import functools
 import itertools
 import os
 import threading
@@ -61,8 +62,8 @@ def test_of_two_pushes_to_an_immutable_tag_exactly_one_wins(pair: tuple[RunningS
         first, second = images(one, "immutable", 2)
         tag = f"t{number}"
         answers = at_once(
-            lambda first=first, tag=tag: put_manifest(one, "immutable", first, tag),
-            lambda second=second, tag=tag: put_manifest(two, "immutable", second, tag),
+            functools.partial(put_manifest, one, "immutable", first, tag),
+            functools.partial(put_manifest, two, "immutable", second, tag),
         )
         won = [built for built, answer in zip((first, second), answers, strict=True) if answer.status == 201]
         assert sorted(answer.status for answer in answers) == [201, 400], [answer.body for answer in answers]
@@ -102,8 +103,8 @@ def test_an_image_is_accepted_only_with_its_blob_whatever_is_deleted_meanwhile(
         digest = push_blob(one, "pins", config)
         built = image(config=config, layers=[])
         push, delete = at_once(
-            lambda built=built, number=number: put_manifest(one, "pins", built, f"t{number}"),
-            lambda digest=digest: two.request("DELETE", f"/v2/pins/blobs/{digest}"),
+            functools.partial(put_manifest, one, "pins", built, f"t{number}"),
+            functools.partial(two.request, "DELETE", f"/v2/pins/blobs/{digest}"),
         )
         there = one.request("GET", f"/v2/pins/blobs/{digest_of(config)}").status
         outcomes.add((push.status, delete.status))
@@ -126,7 +127,7 @@ def test_a_repository_deleted_by_force_takes_all_or_refuses_all(
                 told = ecr.delete_repository(repositoryName="forced", force=True)["ResponseMetadata"]
                 return Answer(told["HTTPStatusCode"], None, b"")  # type: ignore[arg-type]
 
-        pushed, deleted = at_once(lambda built=built: put_manifest(one, "forced", built, "v1"), delete)
+        pushed, deleted = at_once(functools.partial(put_manifest, one, "forced", built, "v1"), delete)
         after = [server.request("GET", "/v2/forced/manifests/v1") for server in pair]
 
         assert deleted.status == 200

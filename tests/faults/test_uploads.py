@@ -1,5 +1,6 @@
 """Uploads that are interrupted, contended or given up (promises.md F01; docs/decisions/0006)."""
 
+import functools
 import os
 import random
 import threading
@@ -179,7 +180,8 @@ def test_the_second_writer_is_told_where_the_upload_stands_and_leaves_no_byte_in
     with connect(shared_server) as slow:
         slow.send(root_head(shared_server, "PATCH", upload, {"Content-Length": str(len(second))}) + second[:100_000])
         for rival in (b"X" * len(second), b"X" * 500_000, b""):
-            told = until(lambda rival=rival: refused(shared_server, upload, rival), what="a 416")
+            told = until(functools.partial(refused, shared_server, upload, rival), what="a 416")
+            assert told is not None
             assert told.headers["Range"] == f"0-{len(first) - 1}"
             assert told.code == "BLOB_UPLOAD_INVALID"
         assert shared_server.request("PUT", f"{upload}?digest={digest_of(first)}").status == 416

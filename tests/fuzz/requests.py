@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -93,7 +94,8 @@ def _paths(pool: Pool) -> st.SearchStrategy[str]:
     name = st.one_of(st.sampled_from(REPOSITORIES), anything)
     reference = st.one_of(st.sampled_from(pool.digests), st.sampled_from(["v1", "latest"]), anything)
     kind = st.sampled_from(["manifests", "blobs", "blobs/uploads", "tags", "referrers", "_catalog", "x"])
-    escaped = st.sampled_from([lambda text: text, quote, lambda text: quote(text, safe="")])
+    escapes: list[Callable[[str], str]] = [str, quote, lambda text: quote(text, safe="")]
+    escaped = st.sampled_from(escapes)
     parts = st.tuples(name, kind, reference, escaped)
     beside = st.sampled_from(["/", "//", "/v1/", "/v2", "/token", "/metrics", "/readyz", "/livez", "/favicon.ico", "*"])
     return st.one_of(parts.map(lambda p: f"/v2/{p[3](_sane(p[0]))}/{p[1]}/{p[3](_sane(p[2]))}"), beside)

@@ -29,7 +29,7 @@ from registry.records import copies, schema
 from registry.records import repositories as repository_rows
 from registry.storage.disk import DiskStore
 from tests import builders, places
-from tests.places import APP, INDEX, LAYER, ONE, PART, REGION, REGISTRY, TOP, TWO, Place, flip, rooms
+from tests.places import APP, INDEX, LAYER, ONE, PART, REGION, REGISTRY, TOP, TWO, Place, database_of, flip, rooms
 
 TOP_DIGEST = builders.digest_of(TOP)
 
@@ -86,13 +86,13 @@ def rows_of(data: Path) -> list[str]:
 def push(place: Place, data: bytes) -> None:
     """Push a blob to the place's repository, as the rooms do."""
     with rooms(place.data) as deps:
-        repository = deps.db.read_here(lambda tx: repository_rows.find(tx, REGISTRY, APP))
+        repository = database_of(deps).read_here(lambda tx: repository_rows.find(tx, REGISTRY, APP))
         assert repository is not None
         asyncio.run(places.push_blob(deps, repository, data))
 
 
 @contextlib.contextmanager
-def after_the_database(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], None]) -> Iterator[None]:
+def after_the_database(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], object]) -> Iterator[None]:
     """Do something whenever the database was copied: `act(1)` after the first time."""
     taken, count = copies.take, 0
 
@@ -148,7 +148,7 @@ def test_a_restored_directory_serves_images_and_goes_on_with_uploads(place: Plac
 
     async def use() -> tuple[bytes, bytes]:
         pulled = await images.get(deps, REGISTRY, APP, Digest(TWO.digest))
-        repository = deps.db.read_here(lambda tx: repository_rows.find(tx, REGISTRY, APP))
+        repository = database_of(deps).read_here(lambda tx: repository_rows.find(tx, REGISTRY, APP))
         assert repository is not None
         ticket = uploads.Ticket(upload_id, repository.id, "sha256")
         whole = Digest.of(PART + b" and the rest")

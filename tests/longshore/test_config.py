@@ -49,7 +49,8 @@ def other(setting: str) -> Any:
         case inspect.BoolType():
             return not DEFAULTS[setting]
         case inspect.IntType():
-            return kind.ge if kind.ge != DEFAULTS[setting] else kind.ge + 1
+            least = int(kind.ge or 0)
+            return least if least != DEFAULTS[setting] else least + 1
         case inspect.LiteralType():
             return next((value for value in kind.values if value != DEFAULTS[setting]), DEFAULTS[setting])
         case _:

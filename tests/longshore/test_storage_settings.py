@@ -13,6 +13,7 @@ from longshore import reference, stores, wiring
 from longshore.config import PER_REGION, ConfigError, env_name
 from registry.names import Region
 from registry.options import Storage
+from tests.places import database_of
 from tests.servers import ROOT, clean_environment
 
 S3 = {
@@ -185,9 +186,9 @@ def test_bytes_that_moved_to_another_kind_of_store_are_not_taken_for_lost(tmp_pa
     bucket = configuration.load(data=data, file=None, env=environment(S3), flags={})
     deps = wiring.build(bucket, "http://localhost:5000")
     try:
-        known = stores.open_store(disk, deps.db, Region("us-east-1"))
-        found = stores.open_store(bucket, deps.db, Region("us-east-1"))
+        known = stores.open_store(disk, database_of(deps), Region("us-east-1"))
+        found = stores.open_store(bucket, database_of(deps), Region("us-east-1"))
     finally:
-        deps.db.close()
+        database_of(deps).close()
 
     assert found.store_id == known.store_id

@@ -482,7 +482,8 @@ def test_a_stored_policy_that_cannot_be_read_denies(layer: str) -> None:
     broken = stored("identity", "arn:broken", '{"Statement": [{"effect": "Deny"}]}')
     given = policies(identity=allow(), boundary=allow(), session=allow(), scps=(allow(),))
     there = getattr(given, layer) or ()
-    spoilt = dataclasses.replace(given, **{layer: ((broken,),) if layer == "scps" else (*there, broken)})
+    spoiling: dict[str, Any] = {layer: ((broken,),) if layer == "scps" else (*there, broken)}
+    spoilt = dataclasses.replace(given, **spoiling)
     request = Request(caller=BOSS, action=PULL, resource=OURS, resource_account=HERE)
 
     assert broken.policy is None

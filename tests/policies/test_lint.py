@@ -340,7 +340,8 @@ def test_what_is_told_to_say_nothing_can_be_taken_away(seed: int, form: str) -> 
 
 
 def _with(policies: Policies, form: str, policy: Policy) -> Policies:
-    return dataclasses.replace(policies, **{form: (Source(name="p", policy=policy),)})
+    changed: dict[str, Any] = {form: (Source(name="p", policy=policy),)}
+    return dataclasses.replace(policies, **changed)
 
 
 def test_remarks_are_values() -> None:

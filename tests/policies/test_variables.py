@@ -200,7 +200,7 @@ def test_in_the_old_version_a_variable_is_text(statement: dict[str, Any], on: st
 def test_every_kind_of_policy_has_variables(layer: str) -> None:
     """Page: reference_policies_variables."""
     statement = allow(Resource=f"{REPOSITORIES}/${{aws:PrincipalAccount}}")
-    layers = {"identity": allow(), layer: (statement,)}
+    layers: dict[str, Any] = {"identity": allow(), layer: (statement,)}
 
     assert ask(BUILD, on=f"{REPOSITORIES}/{HERE}", **layers).allowed
     assert not ask(BUILD, on=f"{REPOSITORIES}/x", **layers).allowed

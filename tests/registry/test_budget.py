@@ -1,6 +1,7 @@
 """The budget for large bodies: fair, never overdrawn, never leaking."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,8 @@ async def settle() -> None:
 
 
 async def test_what_fits_is_held_at_once_and_the_rest_waits_in_line():
-    budget, log, first, second = Budget(10), [], asyncio.Event(), asyncio.Event()
+    log: list[Any] = []
+    budget, first, second = Budget(10), asyncio.Event(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(held(budget, 6, first, log))
         await settle()
@@ -41,7 +43,8 @@ async def test_what_fits_is_held_at_once_and_the_rest_waits_in_line():
 
 
 async def test_who_gives_up_leaves_the_line():
-    budget, log, done = Budget(10), [], asyncio.Event()
+    log: list[Any] = []
+    budget, done = Budget(10), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(held(budget, 6, done, log))
         await settle()
@@ -63,7 +66,8 @@ async def test_who_gives_up_leaves_the_line():
 
 
 async def test_a_turn_that_comes_in_the_moment_of_giving_up_is_passed_on():
-    budget, log, done = Budget(10), [], asyncio.Event()
+    log: list[Any] = []
+    budget, done = Budget(10), asyncio.Event()
     holder_done = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(held(budget, 10, holder_done, log))
@@ -81,7 +85,8 @@ async def test_a_turn_that_comes_in_the_moment_of_giving_up_is_passed_on():
 
 
 async def test_who_gives_up_in_the_moment_in_which_bytes_are_given_is_passed_over():
-    budget, log, done = Budget(10), [], asyncio.Event()
+    log: list[Any] = []
+    budget, done = Budget(10), asyncio.Event()
     holder_done = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(held(budget, 10, holder_done, log))

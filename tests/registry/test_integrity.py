@@ -5,7 +5,7 @@ import datetime as dt
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -176,8 +176,9 @@ def test_a_blob_of_no_store_is_found(place: Place) -> None:
 
 def test_bytes_that_cannot_be_read_are_told_with_the_reason(place: Place) -> None:
     class Broken(DiskStore):
-        async def read(self, key: str, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
-            raise StorageUnavailable from OSError(5, "Input/output error")
+        async def read(self, key: str, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes]:
+            for trouble in (OSError(5, "Input/output error"),):
+                raise StorageUnavailable from trouble
             yield b""
 
     place.sql("DELETE FROM uploads")

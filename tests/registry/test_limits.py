@@ -1,5 +1,7 @@
 """Limits of numbers: which figures hold, and how a rate is counted."""
 
+from typing import Any
+
 import pytest
 
 from registry import limits
@@ -38,8 +40,10 @@ def hands() -> Hands:
 @pytest.mark.parametrize("what", ["repositories", "images", "image_tags", "layer_parts"])
 def test_no_count_is_limited_unless_the_operator_says_so(what: limits.Counted) -> None:
     assert limits.most(Limits(), what) is None
-    assert limits.most(Limits(**{what: 7}), what) == 7
-    assert limits.most(Limits(profile="aws", **{what: 7}), what) == 7
+    given: dict[str, Any] = {what: 7}
+
+    assert limits.most(Limits(**given), what) == 7
+    assert limits.most(Limits(profile="aws", **given), what) == 7
 
 
 def test_the_profile_brings_the_quotas_of_ecr() -> None:

@@ -69,7 +69,7 @@ def test_an_image_says_its_blobs_and_size() -> None:
     assert found.size == 6 + 3 + 4
     assert found.config_media_type == found.artifact_type == CONFIG
     assert found.annotations == {"a": "b"}
-    assert found.children == found.child_digests == ()
+    assert (found.children, found.child_digests) == ((), ())
     assert found.subject is None
 
 

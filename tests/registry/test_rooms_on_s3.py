@@ -21,7 +21,7 @@ from registry.storage.base import Staged
 from registry.storage.s3 import PART_SIZE, S3Store
 from tests import builders
 from tests.chunks import MIB, chunked, noise
-from tests.places import APP, REGION, REGISTRY
+from tests.places import APP, REGION, REGISTRY, database_of
 from tests.s3_relay import On, Relay, hide, refuse
 from tests.s3_servers import TestBucket
 
@@ -40,7 +40,7 @@ def _deps(config: Config) -> Iterator[Deps]:
     wiring.prepare(config, {}, "http://localhost:5000")
     deps = wiring.build(config, "http://localhost:5000")
     yield deps
-    deps.db.close()
+    database_of(deps).close()
 
 
 @pytest.fixture
@@ -247,7 +247,7 @@ def filled(config: Config) -> builders.Built:
     try:
         return asyncio.run(work())
     finally:
-        deps.db.close()
+        database_of(deps).close()
 
 
 def check(config: Config, *, deep: bool = True) -> Report:

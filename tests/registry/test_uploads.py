@@ -30,7 +30,7 @@ from registry.storage.base import Staged, UploadBusy
 from registry.storage.disk import DiskHold, DiskStore
 from registry.uploads import Ticket
 from tests.damage import stored_files
-from tests.places import REGION, REGISTRY, chunks, rooms
+from tests.places import REGION, REGISTRY, chunks, database_of, rooms
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ async def state_of(deps: Deps, ticket: Ticket) -> str | None:
     return None if found is None else found[1]
 
 
-def limited(deps: Deps, **limits: int) -> Deps:
+def limited(deps: Deps, **limits: Any) -> Deps:
     return dataclasses.replace(deps, settings=Settings(limits=Limits(**limits)))
 
 
@@ -318,7 +318,8 @@ async def test_a_writer_with_a_stale_size_is_refused_before_it_writes(
 ) -> None:
     """The row is read again under the hold: between the two another writer may have come and gone, and what it was
     told is in must not be written over."""
-    ticket, real, raced = begin(deps, repository), DiskStore.hold, []
+    raced: list[Staged] = []
+    ticket, real = begin(deps, repository), DiskStore.hold
     row = await add(deps, repository, ticket, b"abc")
     moved = dataclasses.replace(row, size=5, digest=Digest.of(b"abcde"))
 
@@ -327,7 +328,7 @@ async def test_a_writer_with_a_stale_size_is_refused_before_it_writes(
             raced.append(staged)
             with open(store.path(staged.key), "ab") as file:
                 file.write(b"de")
-            deps.db.write_here(lambda tx: rows.move_upload(tx, moved, seen=3))
+            database_of(deps).write_here(lambda tx: rows.move_upload(tx, moved, seen=3))
         return real(store, staged)
 
     monkeypatch.setattr(DiskStore, "hold", hold)

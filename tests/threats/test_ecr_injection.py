@@ -183,7 +183,7 @@ def test_no_text_is_more_than_a_text(shared_server, ecr, own, victim, operation)
 
 def mutated(value: Any, chance: random.Random) -> Any:
     """The call with one value somewhere in it replaced by one of another kind."""
-    strange = [None, True, 0, -1, 2**63, 1.5, "", "x", "\ud800", [], {}, [[]], {"a": {}}, ["x"] * 200]
+    strange: list[Any] = [None, True, 0, -1, 2**63, 1.5, "", "x", "\ud800", [], {}, [[]], {"a": {}}, ["x"] * 200]
     if isinstance(value, dict) and value and chance.random() < 0.8:
         key = chance.choice(sorted(value))
         return {**value, key: mutated(value[key], chance)}

@@ -1,6 +1,7 @@
 """Secrets: none that is known beforehand (T34), none that leaks (T51), none that timing tells (T33)."""
 
 import base64
+import functools
 import hmac
 import json
 import re
@@ -246,7 +247,7 @@ def asked(tmp_path: Path, monkeypatch):
             active=active,
             created_at=SystemClock().now(),
         )
-        db.write_here(lambda tx, row=row: access_keys.insert(tx, row))
+        db.write_here(functools.partial(access_keys.insert, key=row))
     yield Authenticator(db, sealer, Stamped(db)), counting.calls
     db.close()
 

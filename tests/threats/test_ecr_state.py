@@ -2,6 +2,7 @@
 (T20)."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_a_mark_is_whole(ecr, shared_server, repository, cut):
 
 # --- T20: pages have a size -------------------------------------------------------------------------------------------
 
-PAGED = {
+PAGED: dict[str, dict[str, Any]] = {
     "DescribeRepositories": {},
     "ListImages": {"repositoryName": "REPOSITORY"},
     "DescribeImages": {"repositoryName": "REPOSITORY"},

@@ -71,7 +71,7 @@ def begins(server: RunningServer, repository: str, count: int) -> dict[tuple[int
 
 def works(server: RunningServer, keys: Keys, repository: str, until: threading.Event) -> list[float]:
     """Push and pull as another account while the event is not set: seconds that each image took."""
-    taken = []
+    taken: list[float] = []
     while not until.is_set() or not taken:
         began = time.monotonic()
         data = unique_bytes()

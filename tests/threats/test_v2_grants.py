@@ -9,6 +9,7 @@ import pytest
 
 from tests.builders import digest_of, image, push, push_blob, unique_bytes, unique_name
 from tests.forgery import altered, deps_of, sealer_of
+from tests.places import database_of
 from tests.servers import Answer, RunningServer
 
 PARAMETER = "X-Longshore-Grant"
@@ -38,7 +39,7 @@ def anonymous(server: RunningServer, method: str, url: str, **headers: str) -> A
 def grant_for(server: RunningServer, repository: str, digest: str, exp: float) -> str:
     """A grant as the server would seal it, with any end."""
     with deps_of(server) as deps:
-        ids = deps.db.read_here(
+        ids = database_of(deps).read_here(
             lambda tx: tx.exec_driver_sql("SELECT id FROM repositories WHERE name = ?", (repository,)).scalar_one()
         )
     return sealer_of(server).seal("layer-url", json.dumps([ids, digest, int(exp)]).encode())

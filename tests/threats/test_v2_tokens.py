@@ -155,7 +155,7 @@ def test_T02_a_token_without_a_claim_is_401(shared_server: RunningServer, path: 
     assert ask(shared_server, path, sealed(shared_server, claims)).status == 401
 
 
-TIMES = ["a string", "", "1", None, True, [], {}, -1, 0, 1.5, 10**30, -(10**30), 1e300]
+TIMES: list[Any] = ["a string", "", "1", None, True, [], {}, -1, 0, 1.5, 10**30, -(10**30), 1e300]
 
 
 @pytest.mark.parametrize("value", TIMES, ids=repr)

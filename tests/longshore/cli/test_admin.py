@@ -145,10 +145,7 @@ def test_what_is_only_looked_at_is_not_on_record(shared_server):
 
 
 def test_without_data_there_is_nothing_to_administer(tmp_path):
-    class Nowhere:
-        data = tmp_path
-
-    done = admin(Nowhere(), "account", "list")
+    done = admin(RunningServer(tmp_path), "account", "list")
 
     assert done.returncode == 1
     assert "longshore.db" in done.stderr

@@ -179,7 +179,8 @@ def test_pushes_at_work_are_never_taken_for_damage(start_server: Start) -> None:
     names = [unique_name() for _ in range(4)]
     for name in names:
         server.create(name)
-    stop, failures = threading.Event(), []
+    failures: list[str] = []
+    stop = threading.Event()
     pushers = [threading.Thread(target=push_and_delete, args=(server, name, stop, failures)) for name in names]
     for pusher in pushers:
         pusher.start()

@@ -65,9 +65,7 @@ def allow(*actions: str, on: str | list[str] = "*", **more: Any) -> str:
     return policy(Action=list(actions), Resource=on, **more)
 
 
-def ask(
-    server: RunningServer, keys: Keys | None, method: str, path: str, body: bytes | None = None, **headers: str
-) -> Any:
+def ask(server: RunningServer, keys: Keys | None, method: str, path: str, /, body: Any = None, **headers: Any) -> Any:
     """A request at /v2/ with the key as Basic credentials; None: with a token for nobody."""
     if keys is None:
         token = server.request("GET", "/token", auth=None).json["token"]

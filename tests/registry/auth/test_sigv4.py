@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import hashlib
+import hmac
 from typing import Any
 
 import pytest
@@ -196,12 +197,20 @@ def test_an_unknown_key_is_told_only_after_the_same_work(monkeypatch):
     request = signed(secret="wrong")
     work: list[str] = []
     real = sigv4.signature
-    monkeypatch.setattr(
-        sigv4, "signature", lambda claim, request, secret: work.append(secret) or real(claim, request, secret)
-    )
+
+    def signature(claim, request, secret):
+        work.append(secret)
+        return real(claim, request, secret)
+
+    monkeypatch.setattr(sigv4, "signature", signature)
     compared: list[int] = []
-    compare = sigv4.hmac.compare_digest
-    monkeypatch.setattr(sigv4.hmac, "compare_digest", lambda a, b: compared.append(len(a)) or compare(a, b))
+    compare = hmac.compare_digest
+
+    def counting(one, other):
+        compared.append(len(one))
+        return compare(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", counting)
     with_known = code_of(request)
     known_work, known_compared = len(work), list(compared)
     work.clear()

@@ -13,8 +13,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from registry import errors
-from registry.aws import door, paging
+from registry.aws import door, paging, validate
 from registry.budget import ALL, LARGE
+from registry.context import Context
 from registry.names import AccountId, Digest, Region, RegistryRef, repository_arn
 from registry.sts import identity
 
@@ -34,7 +35,7 @@ class Toy:
     """A table with a few operations of ECR, and a note of the calls that got through."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[door.Context, dict]] = []
+        self.calls: list[tuple[Context, dict]] = []
         self.error: Exception | None = None
         self.table = table = door.Operations()
 
@@ -531,10 +532,13 @@ async def test_a_bad_form_is_a_400(server):
 async def test_a_large_json_body_is_read_off_the_loop(server, monkeypatch):
     """F47: a megabyte of JSON must not keep other requests waiting."""
     threads: list[str] = []
-    read = door.validate.read_json
-    monkeypatch.setattr(
-        door.validate, "read_json", lambda body: threads.append(threading.current_thread().name) or read(body)
-    )
+    read = validate.read_json
+
+    def noting(body):
+        threads.append(threading.current_thread().name)
+        return read(body)
+
+    monkeypatch.setattr(validate, "read_json", noting)
     small = b'{"repositoryName":"app"}'
     large = json.dumps({"repositoryName": "app", "padding": base64.b64encode(b"x" * 400_000).decode()}).encode()
     for body in (small, large):

@@ -1,6 +1,7 @@
 """Every domain error has an AWS face, and no face is invented."""
 
 import inspect
+from collections.abc import Callable
 
 import pytest
 
@@ -35,7 +36,8 @@ def instance(kind: type[errors.LongshoreError]) -> errors.LongshoreError:
         for parameter in inspect.signature(kind).parameters.values()
         if parameter.default is parameter.empty
     ]
-    return kind(**{name: FACTS[name] for name in wanted})
+    made: Callable[..., errors.LongshoreError] = kind
+    return made(**{name: FACTS[name] for name in wanted})
 
 
 @pytest.mark.parametrize("kind", CONCRETE, ids=lambda kind: kind.__name__)

@@ -50,7 +50,7 @@ def test_a_mark_of_another_listing_is_refused(other):
 
 
 def test_the_order_of_arguments_does_not_matter():
-    turned = dataclasses.replace(LISTING, arguments=dict(reversed(LISTING.arguments.items())))
+    turned = dataclasses.replace(LISTING, arguments=dict(reversed(list(LISTING.arguments.items()))))
 
     assert paging.position(SEALER, turned, paging.mark(SEALER, LISTING, "last")) == "last"
 

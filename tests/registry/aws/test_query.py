@@ -26,8 +26,8 @@ def sent(service: str, operation: str, value: dict) -> dict:
         value, model.operation_model(operation)
     )
     prepared = AWSRequest("POST", "http://h/", data=request["body"], headers=request["headers"]).prepare()
-    body = prepared.body if isinstance(prepared.body, bytes) else prepared.body.encode()
-    return read(service, operation, body)
+    assert isinstance(prepared.body, str | bytes)
+    return read(service, operation, prepared.body.encode() if isinstance(prepared.body, str) else prepared.body)
 
 
 def read(service: str, operation: str, body: bytes) -> dict:

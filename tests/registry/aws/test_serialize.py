@@ -59,7 +59,9 @@ def without_empty(value):
 def parsed(service: str, protocol: str, operation: str, body: bytes, status: int = 200):
     model = ServiceModel(LOADER.load_service_model(service, "service-2"))
     answer = {"body": body, "status_code": status, "headers": {"x-amzn-requestid": "id"}}
-    found = create_parser(protocol).parse(answer, model.operation_model(operation).output_shape)
+    shape = model.operation_model(operation).output_shape
+    assert shape is not None
+    found = create_parser(protocol).parse(answer, shape)
     found.pop("ResponseMetadata", None)
     return found
 
@@ -78,6 +80,7 @@ JSON_OPERATIONS = [
 @given(data=st.data())
 def test_botocore_reads_json_answers_as_they_were_meant(operation, data):
     shape = ECR.operations[operation].output
+    assert shape is not None
     value = data.draw(values(ECR, shape, st.text(max_size=10)))
 
     assert value == parsed("ecr", "json", operation, serialize.result(ECR, shape, value))
@@ -100,6 +103,7 @@ XML_TEXT = st.text(st.characters(exclude_categories=["C"]), max_size=10).map(str
 def test_botocore_reads_xml_answers_as_they_were_meant(service, operation, data):
     model = spec.load(service)
     described = model.operations[operation]
+    assert described.output is not None
     value = data.draw(values(model, described.output, XML_TEXT.filter(bool)))
     body = query.result(model, described, value, "id")
 

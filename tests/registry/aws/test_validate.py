@@ -297,7 +297,7 @@ def test_no_pattern_of_ecr_can_be_made_to_backtrack_for_long():
     subprocess.run([sys.executable, "-c", _ATTACK], input=json.dumps(patterns), text=True, check=True, timeout=60)
 
 
-SCANNING = ECR.shapes["ScanningRepositoryFilterValue"].pattern
+SCANNING = ECR.shapes["ScanningRepositoryFilterValue"].pattern or ""
 
 
 @given(st.text("a0*.-_/A\n", max_size=12))

@@ -12,6 +12,7 @@ from registry import downloads, repositories
 from registry.names import AccountId, Digest, Region, RegistryRef, RepositoryName
 from tests.api import push_image, refusal, upload_layer
 from tests.builders import Built, digest_of, image, unique_bytes, unique_name
+from tests.places import database_of
 from tests.servers import ACCOUNT, REGION
 
 pytestmark = pytest.mark.real("boto3")
@@ -114,7 +115,7 @@ async def test_it_ends_after_an_hour(shared_server, repository, built, age, stat
         found = await repositories.get(deps, registry, RepositoryName(repository))
         url = downloads.url(deps, found, Digest(digest_of(built.blobs[1])))
     finally:
-        deps.db.close()
+        database_of(deps).close()
 
     assert fetch(url)[0] == status
 

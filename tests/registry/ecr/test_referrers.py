@@ -1,6 +1,7 @@
 """ListImageReferrers: what refers to an image, by type and status, in pages."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def subject(shared_server, ecr) -> tuple[str, Built, list[Built]]:
     shared_server.create(name)
     made = image()
     push_image(ecr, name, made, "v1")
-    refers = {"subject": made.descriptor(), "config": b"{}", "config_type": EMPTY}
+    refers: dict[str, Any] = {"subject": made.descriptor(), "config": b"{}", "config_type": EMPTY}
     referrers = [
         image(**refers, artifactType=SIGNATURE, annotations={"org.example.n": "1"}),
         image(**refers, artifactType=SIGNATURE),

@@ -93,6 +93,7 @@ def test_the_last_use_of_a_key_is_known(shared_server, iam, name):
     caller(shared_server, keys, region="eu-central-1")
     found = until(lambda: last_used() if "LastUsedDate" in last_used()["AccessKeyLastUsed"] else None)
 
+    assert found is not None
     assert found["UserName"] == name
     assert (found["AccessKeyLastUsed"]["ServiceName"], found["AccessKeyLastUsed"]["Region"]) == ("sts", "eu-central-1")
 

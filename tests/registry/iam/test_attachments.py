@@ -26,7 +26,7 @@ def one(request, iam, name):
     def bound(operation, **parameters):
         return getattr(iam, operation.format(kind))(**{f"{kind.capitalize()}Name": name, **parameters})
 
-    bound.kind, bound.name = kind, name
+    vars(bound).update(kind=kind, name=name)
     return bound
 
 

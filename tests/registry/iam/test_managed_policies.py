@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -202,7 +203,7 @@ def test_a_policy_of_aws_reads_like_any_other(iam):
     assert iam.list_policy_tags(PolicyArn=READ_ONLY)["Tags"] == []
 
 
-CHANGES = {
+CHANGES: dict[str, dict[str, Any]] = {
     "delete_policy": {},
     "create_policy_version": {"PolicyDocument": READ},
     "delete_policy_version": {"VersionId": "v3"},

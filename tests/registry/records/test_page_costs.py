@@ -2,6 +2,7 @@
 (F43)."""
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ def fill(tx: Tx, count: int) -> None:
 
     One blob is in every repository, and one image is a child of every index.
     """
-    ids = [repositories.insert(tx, repository_at(number)).id for number in range(count)]
+    made = [repositories.insert(tx, repository_at(number)) for number in range(count)]
+    ids = [one.id for one in made if one is not None]
     common = blob_at(tx, 8)
     for number, repository_id in enumerate(ids):
         blobs.link(tx, repository_id, common, NOW)
@@ -119,7 +121,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Datab
     for count in (SMALL, LARGE):
         database = Database(_path(tmp_path_factory, count))
         database.write_here(schema.upgrade)
-        database.write_here(lambda tx, count=count: fill(tx, count))
+        database.write_here(functools.partial(fill, count=count))
         found[count] = database
     yield found
     for database in found.values():

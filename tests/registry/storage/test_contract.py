@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def on_disk(_request: pytest.FixtureRequest, directory: Path) -> Open:
 
 def in_a_bucket(request: pytest.FixtureRequest, directory: Path) -> Open:
     place = request.getfixturevalue("new_bucket_of")(request.param).place()
-    settings = {"store_id": "00" * 16, "is_new": True, "spool_directory": directory, "largest": 1 << 30}
+    settings: dict[str, Any] = {"store_id": "00" * 16, "is_new": True, "spool_directory": directory, "largest": 1 << 30}
     return lambda: S3Store(place, REGION, **settings)
 
 
@@ -147,7 +148,7 @@ async def test_a_reader_may_stop_early(store: BlobStore, way: Way) -> None:
     stored = await way.put(store, os.urandom(3 * MIB))
     pieces = store.read(stored.key)
     first = await anext(pieces)
-    await pieces.aclose()  # type: ignore[attr-defined] # an async generator
+    await pieces.aclose()
 
     assert 0 < len(first) <= MIB
 

@@ -79,7 +79,7 @@ def test_credentials_without_their_token_are_nothing(shared_server, scene):
     for wrong in (
         keys._replace(token=None),
         keys._replace(token=other.token),
-        keys._replace(token=keys.token[:-3] + "abc"),
+        keys._replace(token=str(keys.token)[:-3] + "abc"),
         keys._replace(token="x"),
         scene.keys._replace(token=keys.token),
     ):
@@ -281,7 +281,8 @@ def test_tags_and_policies_that_do_not_fit_are_told_by_how_much(scene):
 
     assert 0 < fits["PackedPolicySize"] < 100
     assert (told.code, told.status) == ("PackedPolicyTooLarge", 400)
-    assert int(re.search(r"consumes (\d+)% of allotted space", told.message)[1]) > 100
+    found = re.search(r"consumes (\d+)% of allotted space", told.message)
+    assert found is not None and int(found[1]) > 100
 
 
 def test_session_tags_need_a_right_of_their_own(scene):

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from typing import Any
 
 import boto3
 import botocore
@@ -235,7 +236,15 @@ def test_a_forged_token_is_no_identity(trusting_server, issuer, role, make):
     assert issuer.asked["/stolen"] == before
 
 
-ODD = {"missing": None, "number": 7, "text": "soon", "negative": -1, "list": ["x", 1], "object": {}, "true": True}
+ODD: dict[str, Any] = {
+    "missing": None,
+    "number": 7,
+    "text": "soon",
+    "negative": -1,
+    "list": ["x", 1],
+    "object": {},
+    "true": True,
+}
 TEXTS, TIMES = ("iss", "sub", "aud", "azp"), ("exp", "iat", "nbf")
 LAWFUL = {*((claim, "text") for claim in TEXTS), *((claim, "number") for claim in TIMES)}
 LAWFUL |= {("nbf", "missing"), ("azp", "missing")}

@@ -4,7 +4,7 @@ import base64
 import contextlib
 import json
 import time
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -94,7 +94,7 @@ KINDS: dict[str, list[Built]] = {
     "oci-image-that-lists-a-layer-twice": [image(layers=[b"twice", b"twice"])],
     "oci-artifact-as-image": [image(config=b"{}", config_type=EMPTY, artifactType="application/vnd.example.sbom")],
     "oci-artifact-manifest": [artifact()],
-    "oci-image-with-unknown-fields": [image(**{"org.example": {"a": [1, 2]}})],
+    "oci-image-with-unknown-fields": [image(**cast(Any, {"org.example": {"a": [1, 2]}}))],
     "oci-image-with-inline-data": [
         image(config=b"{}", config_type=EMPTY)._replace(
             body=document(

@@ -4,7 +4,7 @@ import http.client
 import json
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trustme
@@ -386,7 +386,7 @@ def test_a_repository_may_be_called_like_a_route(shared_server: RunningServer, e
 
 def test_unknown_fields_and_spacing_are_kept_to_the_byte(shared_server: RunningServer, repository: str) -> None:
     """The registry MUST store the manifest in the exact byte representation provided by the client."""
-    built = image(**{"org.example.unknown": [1, {"a": None}]})
+    built = image(**cast(Any, {"org.example.unknown": [1, {"a": None}]}))
     push(shared_server, repository, built)
     spaced = built._replace(body=json.dumps(built.document, indent=3).encode() + b"\n\n")
     assert put_manifest(shared_server, repository, spaced, "spaced").status == 201

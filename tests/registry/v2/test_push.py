@@ -412,7 +412,8 @@ def test_end_5_of_many_equal_chunks_one_gets_in(start_server: Start) -> None:
     server = start_server("--workers", "2")
     server.create("app")
     for _ in range(5):
-        location, answers = begin(server, "app"), {}
+        answers: dict[bytes, int] = {}
+        location = begin(server, "app")
 
         def send(letter: bytes, location: str = location, answers: dict[bytes, int] = answers) -> None:
             answers[letter] = patch(server, location, letter * 50_000, 0).status

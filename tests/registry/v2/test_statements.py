@@ -120,7 +120,7 @@ def statements() -> Iterator[list[str]]:
         return real(db, statement, parameters)
 
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    Database.glance = glance  # type: ignore[method-assign] # for a moment
+    Database.glance = glance  # type: ignore[assignment, method-assign] # for a moment
     try:
         yield found
     finally:
