@@ -22,7 +22,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from policies.lifecycle import Candidate, Decisions, Policy, decide, parse
+from policies.lifecycle import Candidate, Decisions, Kept, Policy, Verdict, decide, parse
 
 Json = dict[str, Any]
 
@@ -113,4 +113,5 @@ def short(decisions: Decisions) -> str:
 
 
 def reasons(decisions: Decisions) -> dict[str, str]:
-    return {each.digest: each.reason for each in (*decisions.verdicts, *decisions.kept)}
+    told: list[Verdict | Kept] = [*decisions.verdicts, *decisions.kept]
+    return {each.digest: each.reason for each in told}

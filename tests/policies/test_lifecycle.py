@@ -33,7 +33,9 @@ def test_exactly_so_many_days_are_not_more(bound: str, field: str) -> None:
     archived = field == "transitioned_at"
     rules = policy(f"1 any {bound}")
     at = ago(90 if archived else 14)
-    pushed = {"pushed_at": ago(900)} if field in ("activated_at", "transitioned_at") else {"pushed_at": ago(2000)}
+    pushed: dict[str, Any] = (
+        {"pushed_at": ago(900)} if field in ("activated_at", "transitioned_at") else {"pushed_at": ago(2000)}
+    )
     on_time, too_late = (
         Candidate(digest="A", archived=archived, **(pushed | {field: when})) for when in (at, at - INSTANT)
     )
@@ -156,7 +158,12 @@ def test_a_pattern_is_held_against_the_tags_that_begin_like_it_only(monkeypatch:
 
     tried: list[str] = []
     plain = wildcards.Pattern.matches
-    monkeypatch.setattr(wildcards.Pattern, "matches", lambda self, text: bool(tried.append(text)) or plain(self, text))
+
+    def matches(self: wildcards.Pattern, text: str) -> bool:
+        tried.append(text)
+        return plain(self, text)
+
+    monkeypatch.setattr(wildcards.Pattern, "matches", matches)
     images = [image(f"{number:04} v{number:04},w{number:04} 5d") for number in range(500)]
     found = decide(policy("1 pattern=v00*7 count>1; 2 pattern=w0007,v00*7 pushed>1"), images, NOW)
 
