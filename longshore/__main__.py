@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "doctor": _Entry("longshore.cli.doctor:doctor", "Try an installation from end to end, and say what to do."),
     "ready": _Entry("longshore.cli.ready:ready", "Say whether the server that is set up here answers."),
     "check": _Entry("longshore.cli.check:check", "Hold rows and bytes against each other."),
+    "gc": _Entry("longshore.cli.gc:gc", "Take away what nothing needs any more."),
     "backup": _Entry("longshore.cli.backup:backup", "Copy the data directory beside a running server."),
     "restore": _Entry("longshore.cli.backup:restore", "Put a backup back."),
 }

@@ -94,6 +94,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     storage: options.Storage = msgspec.field(default_factory=options.Storage)
     limits: options.Limits = msgspec.field(default_factory=options.Limits)
     audit: options.Audit = msgspec.field(default_factory=options.Audit)
+    gc: options.Gc = msgspec.field(default_factory=options.Gc)
     egress: options.Egress = msgspec.field(default_factory=options.Egress)
     log: Log = msgspec.field(default_factory=Log)
     metrics: Metrics = msgspec.field(default_factory=Metrics)

@@ -29,7 +29,7 @@ secrets. Relative paths start at the directory that the command is run in.
 
 These names are read from the environment, and are not settings: `LONGSHORE_ROOT_ACCESS_KEY_ID` and
 `LONGSHORE_ROOT_SECRET_ACCESS_KEY` bring the root user's access key; without them one is made at the first start and
-kept in the data directory.
+kept in the data directory. `LONGSHORE_FAILPOINT` is for tests of Longshore itself.
 
 This page is written by `longshore config reference`.
 """

@@ -24,7 +24,7 @@ from typing import Final
 
 from aiohttp import web
 
-from longshore import notify, observe, wiring
+from longshore import collecting, notify, observe, wiring
 from longshore.app import App
 from longshore.config import Config
 from longshore.connections import Census, Server, turn_away, waiting
@@ -146,7 +146,8 @@ async def _serve(config: Config, listener: socket.socket, announce: Callable[[],
         doorway = Doorway(server, listener, census, tls)
         doorway.open()
         announce()
-        await stop.wait()
+        async with collecting.going_on(deps):
+            await stop.wait()
         _log.info("draining: no new connections, requests in flight have %s s", config.server.drain_seconds)
         if parent is None:
             notify.stopping()

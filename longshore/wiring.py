@@ -20,7 +20,7 @@ from pathlib import Path
 
 from longshore import files, stores
 from longshore.config import Config
-from registry import limits
+from registry import failpoints, limits
 from registry.audit import Refusals
 from registry.auth.authenticator import Authenticator
 from registry.auth.authorizer import Authorizer
@@ -98,6 +98,7 @@ def build(config: Config, listen_url: str) -> Deps:
             storage=config.storage,
             limits=config.limits,
             audit=config.audit,
+            gc=config.gc,
         ),
         clock=SystemClock(),
         db=db,
@@ -149,14 +150,36 @@ def opened(config: Config) -> Iterator[tuple[Database, Stores]]:
 
 
 @contextlib.contextmanager
+def opened_with_stores(config: Config) -> Iterator[tuple[Database, Stores]]:
+    """As `opened`, if this program can read and write the rows. Raises CannotStart."""
+    with opened(config) as (db, found):
+        _require_schema(db)
+        yield db, found
+
+
+@contextlib.contextmanager
 def opened_rows(config: Config) -> Iterator[Database]:
     """The database that `opened` finds, if this program can read its rows. Raises CannotStart."""
-    with opened(config) as (db, _stores):
-        try:
-            db.read_here(schema.require)
-        except (schema.SchemaTooNew, schema.SchemaTooOld) as error:
-            raise CannotStart(str(error)) from error
+    with opened_with_stores(config) as (db, _stores):
         yield db
+
+
+def _require_schema(db: Database) -> None:
+    try:
+        db.read_here(schema.require)
+    except (schema.SchemaTooNew, schema.SchemaTooOld) as error:
+        raise CannotStart(str(error)) from error
+
+
+def arm_failpoint(environment: Mapping[str, str], *, host: str = "localhost") -> None:
+    """Arm what LONGSHORE_FAILPOINT says, where nobody else can reach. Raises CannotStart."""
+    try:
+        failpoints.arm(environment.get(failpoints.VARIABLE, ""))
+    except failpoints.BadFailpoint as error:
+        raise CannotStart(str(error)) from None
+    if failpoints.is_armed() and host not in ("localhost", "127.0.0.1", "::1"):
+        failpoints.arm("")
+        raise CannotStart(f"{failpoints.VARIABLE} is for tests on loopback, and this server listens on {host}")
 
 
 def refuse_unfinished(data: Path) -> None:

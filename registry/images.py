@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeVar
 
 from policies import filters
-from registry import limits, manifests, repositories
+from registry import failpoints, limits, manifests, repositories
 from registry.context import Deps
 from registry.errors import (
     CorruptBlob,
@@ -107,9 +107,12 @@ async def put(
         image = rows.with_tags(tx, image)
         if moved:
             _check_tags(deps, image)
+        failpoints.passing("manifest-rows")
         return Pushed(repository=repository, image=image, changed=new or bool(moved))
 
-    return await deps.db.write(unit)
+    pushed = await deps.db.write(unit)
+    await failpoints.crossing("manifest-committed")
+    return pushed
 
 
 async def get(deps: Deps, registry: RegistryRef, name: RepositoryName, reference: Digest | Tag) -> Pulled:
@@ -262,7 +265,7 @@ def _moves(tx: Tx, repository: Repository, tag: Tag, to: Digest) -> bool:
 
 def _complete(tx: Tx, repository: Repository, parsed: Manifest, *, sparse: bool) -> int:
     """The image's size, once it is sure that all it references is here."""
-    held = blob_rows.held(tx, repository.id, parsed.blobs)
+    held = blob_rows.held(tx, repository.id, parsed.blobs, pin=True)
     missing = [digest for digest in parsed.blobs if digest not in held]
     if missing and not sparse:
         raise LayersNotFound(repository.name, repository.registry.account, list(missing))

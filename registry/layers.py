@@ -9,6 +9,7 @@ or missing is marked, is "unknown" from then on, and the next push of it puts go
 import asyncio
 import contextlib
 import dataclasses
+import datetime as dt
 import functools
 import hashlib
 import logging
@@ -17,6 +18,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from registry import grace
 from registry.context import Deps
 from registry.errors import BlobInUse, BlobNotFound, CorruptBlob, LayerInaccessible, StorageUnavailable, Unavailable
 from registry.model import Blob, Repository
@@ -48,10 +50,12 @@ class Opened:
 
 
 async def stat(deps: Deps, repository: Repository, digest: Digest) -> Blob:
-    """The blob, after making sure that its bytes are there and are right. Raises BlobNotFound."""
-    blob = await _linked(deps, repository, digest)
+    """The blob, after making sure that its bytes are there and are right, and stay for a while. Raises BlobNotFound."""
+    blob, unneeded_since = await _standing(deps, repository, digest)
     if not await _is_sound(deps, repository, blob):
         raise _missing(repository, digest)
+    if unneeded_since is not None:
+        await _confirm(deps, repository, digest, unneeded_since)
     return blob
 
 
@@ -111,8 +115,12 @@ async def delete(deps: Deps, repository: Repository, digest: Digest) -> None:
     """
 
     def unit(tx: Tx) -> bool:
-        if rows.linked(tx, repository.id, digest) is not None and rows.is_referenced(tx, repository.id, digest):
+        blob = rows.linked(tx, repository.id, digest, pin=True)
+        if blob is None:
+            return False
+        if rows.is_referenced(tx, repository.id, digest):
             raise BlobInUse(digest)
+        rows.release(tx, blob, deps.clock.now())
         return rows.unlink(tx, repository.id, digest)
 
     if not await deps.db.write(unit):
@@ -163,13 +171,30 @@ async def _linked(deps: Deps, repository: Repository, digest: Digest) -> Blob:
     return blob
 
 
+async def _standing(deps: Deps, repository: Repository, digest: Digest) -> tuple[Blob, dt.datetime | None]:
+    """The blob; and, where no manifest needs it, since when its grace period counts."""
+    found = await deps.db.point(lambda tx: rows.standing(tx, repository.id, digest))
+    if found is None or found[0].damaged:
+        raise _missing(repository, digest)
+    return found
+
+
+async def _confirm(deps: Deps, repository: Repository, digest: Digest, since: dt.datetime) -> None:
+    """Make sure that who is told of a blob has a grace period to use it. Raises BlobNotFound where it just went."""
+    now = deps.clock.now()
+    if grace.wants_stamp(since, now, deps.settings.gc.grace) and not await deps.db.housekeep(
+        lambda tx: rows.touch_links(tx, repository.id, [digest], now)
+    ):
+        raise _missing(repository, digest)
+
+
 async def _linked_or_none(deps: Deps, repository: Repository, digest: Digest) -> Blob | None:
     blob = await deps.db.point(lambda tx: rows.linked(tx, repository.id, digest))
     return None if blob is None or blob.damaged else blob
 
 
 def _link_from(deps: Deps, source: Repository, target: Repository, digest: Digest, tx: Tx) -> Blob | None:
-    found = rows.linked(tx, source.id, digest)  # again, inside the transaction: it may be gone by now
+    found = rows.linked(tx, source.id, digest, pin=True)  # again, inside the transaction: it may be gone by now
     if found is None or found.damaged or repository_rows.by_id(tx, target.id) is None:
         return None
     rows.link(tx, target.id, found, deps.clock.now())
@@ -261,6 +286,9 @@ async def _verified(deps: Deps, store: BlobStore, blob: Blob) -> AsyncGenerator[
 
 async def _lose(deps: Deps, store: BlobStore, blob: Blob, *, replaceable: bool = False) -> None:
     """Mark bytes that are gone. Raises StorageUnavailable while they may only be out of sight."""
+    now = await deps.db.point(lambda tx: rows.by_id(tx, blob.id))
+    if now is None or now.key != blob.key:
+        return  # collected, or healed, since the row was read
     if await store.is_lost(blob.key):
         await _condemn(deps, blob, "missing")
     elif not replaceable:

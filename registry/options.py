@@ -4,6 +4,7 @@
 from the descriptions here. Sizes are bytes and times are seconds unless a description says otherwise.
 """
 
+import datetime as dt
 from typing import Annotated, Literal
 
 import msgspec
@@ -173,6 +174,39 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 0
 
 
+class Gc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Garbage collection: what nothing needs any more goes, beside running pushes."""
+
+    grace_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="How long a layer that no image needs stays after it was last pushed, mounted or asked for, or "
+            "after its last image was deleted. A push that takes longer may have to send layers again. Less than an "
+            "hour is for trying things out.",
+        ),
+    ] = 86400
+    interval_seconds: Annotated[
+        int, Meta(ge=0, description="Time between two collections that the server begins by itself; 0: it begins none.")
+    ] = 3600
+    upload_seconds: Annotated[
+        int, Meta(ge=0, description="How long an unfinished upload is kept after bytes last came in.")
+    ] = 86400
+    refuse_percent: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100,
+            description="Nothing is collected when more than this share of the stored bytes is named by no row: the "
+            "database is then likely older than the store.",
+        ),
+    ] = 25
+
+    @property
+    def grace(self) -> dt.timedelta:
+        return dt.timedelta(seconds=self.grace_seconds)
+
+
 class Audit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The record of changes and refusals."""
 
@@ -202,3 +236,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     storage: Storage = msgspec.field(default_factory=Storage)
     limits: Limits = msgspec.field(default_factory=Limits)
     audit: Audit = msgspec.field(default_factory=Audit)
+    gc: Gc = msgspec.field(default_factory=Gc)

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from policies import documents, filters
 from policies.elements import PolicyInvalid
-from registry import bindings, limits
+from registry import bindings, failpoints, limits
 from registry.context import Deps
 from registry.errors import (
     InvalidParameter,
@@ -21,6 +21,7 @@ from registry.errors import (
 )
 from registry.model import Mutability, Repository
 from registry.names import RegistryRef, RepositoryName, repository_arn
+from registry.records import blobs as blob_rows
 from registry.records import images as image_rows
 from registry.records import repositories as rows
 from registry.records.engine import Tx
@@ -102,10 +103,14 @@ async def delete(deps: Deps, registry: RegistryRef, name: RepositoryName, *, for
         found = require(tx, registry, name)
         if not force and image_rows.any_in(tx, found.id):
             raise RepositoryNotEmpty(name, registry.account)
+        blob_rows.release_all(tx, found.id, deps.clock.now())
         rows.delete(tx, found.id)
+        failpoints.passing("repository-rows")
         return found
 
-    return await deps.db.write(unit)
+    deleted = await deps.db.write(unit)
+    await failpoints.crossing("repository-committed")
+    return deleted
 
 
 async def set_mutability(

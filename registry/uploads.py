@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from registry import intake, layers, limits
+from registry import failpoints, intake, layers, limits
 from registry.auth.sealing import BadSeal
 from registry.context import Deps
 from registry.errors import (
@@ -120,6 +120,7 @@ async def append(
             raise LimitExceeded(f"A layer may be sent in {parts} parts at most")
         received = await _receive(deps, repository, hold, row, ticket.algorithm, chunks)
         await hold.settle(received.staged)
+        await failpoints.crossing("upload-synced")
         new = dataclasses.replace(
             row,
             size=received.staged.size,
@@ -167,6 +168,7 @@ async def finish(
             staged, found = received.staged, received.digest(algorithm)
         if found is None or found == digest or found.algorithm != digest.algorithm:
             stored = await hold.finish(staged)
+            await failpoints.crossing("upload-finished")
             if found != digest or stored.identity is None:
                 found = await _hash_again(_store(deps, repository), stored, digest.algorithm)
             if found == digest:
@@ -328,6 +330,7 @@ async def _commit(deps: Deps, repository: Repository, row: Upload, digest: Diges
         return Finished(blob=blob, existed=not rows.link(tx, repository.id, blob, now)), spare
 
     finished, spare = await deps.db.write(unit)
+    await failpoints.crossing("upload-committed")
     deps.hashes.drop(row.id, row.size)
     if spare is not None:
         with contextlib.suppress(Unavailable):  # garbage collection finds it; the blob is in

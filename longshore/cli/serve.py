@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 def serve(data: Path | None, file: Path | None, inherit: str | None, **flags: object) -> None:
     """Run the registry."""
     loaded = configuration.load(data=data, file=file, env=os.environ, flags=_settings(flags))
-    from longshore import notify, observe, server, wiring
+    from longshore import collecting, notify, observe, server, wiring
 
     listener = observe.set_up_logs(loaded.log)
     try:
+        wiring.arm_failpoint(os.environ, host=loaded.http.host)
         if inherit is not None:
             server.run_worker(loaded, server.Inherited.parse(inherit))
             return
-        for warning in loaded.warnings:
+        for warning in (*loaded.warnings, *filter(None, [collecting.warning(loaded.gc)])):
             click.echo(f"longshore: {warning}", err=True)
         with server.bind(loaded) as socket:
             url = server.listen_url(loaded, socket)

@@ -16,9 +16,10 @@ _b, _l, _u, _m = blobs.c, links.c, uploads.c, manifest_references.c
 _CHUNK = 500  # values in one IN list
 
 
-def find(tx: Tx, store_id: str, digest: Digest) -> Blob | None:
-    """The stored bytes of a digest, whichever repository brought them."""
-    row = tx.execute(sa.select(blobs).where(_b.store_id == store_id, _b.digest == digest)).one_or_none()
+def find(tx: Tx, store_id: str, digest: Digest, *, pin: bool = False) -> Blob | None:
+    """The stored bytes of a digest, whichever repository brought them. `pin`: they stay until this transaction ends."""
+    statement = sa.select(blobs).where(_b.store_id == store_id, _b.digest == digest)
+    row = tx.execute(statement.with_for_update(read=True) if pin else statement).one_or_none()
     return None if row is None else _blob(row)
 
 
@@ -27,14 +28,20 @@ def by_id(tx: Tx, blob_id: int) -> Blob | None:
     return None if row is None else _blob(row)
 
 
-def linked(tx: Tx, repository_id: int, digest: Digest) -> Blob | None:
-    """The bytes that a repository may hand out under a digest, damaged ones too."""
-    row = tx.execute(_LINKED, {"repository": repository_id, "digest": digest}).one_or_none()
+def linked(tx: Tx, repository_id: int, digest: Digest, *, pin: bool = False) -> Blob | None:
+    """The bytes that a repository may hand out under a digest, damaged ones too. `pin`: as in `find`."""
+    row = tx.execute(_PINNED if pin else _LINKED, {"repository": repository_id, "digest": digest}).one_or_none()
     return None if row is None else _blob(row)
 
 
-def held(tx: Tx, repository_id: int, digests: Iterable[Digest]) -> dict[Digest, int]:
-    """Size by digest of those that the repository holds in good state."""
+def standing(tx: Tx, repository_id: int, digest: Digest) -> tuple[Blob, dt.datetime | None] | None:
+    """As `linked`; and, where no manifest needs it, since when its grace period counts."""
+    row = tx.execute(_STANDING, {"repository": repository_id, "digest": digest}).one_or_none()
+    return None if row is None else (_blob(row), None if row.needed else row.touched_at)
+
+
+def held(tx: Tx, repository_id: int, digests: Iterable[Digest], *, pin: bool = False) -> dict[Digest, int]:
+    """Size by digest of those that the repository holds in good state. `pin`: as in `find`."""
     found: dict[Digest, int] = {}
     wanted = list(digests)
     for first in range(0, len(wanted), _CHUNK):
@@ -43,6 +50,8 @@ def held(tx: Tx, repository_id: int, digests: Iterable[Digest]) -> dict[Digest, 
             .join(blobs, _b.id == _l.blob_id)
             .where(_l.repository_id == repository_id, _l.digest.in_(wanted[first : first + _CHUNK]), ~_b.damaged)
         )
+        if pin:
+            statement = statement.with_for_update(read=True, of=links)
         found.update({Digest(digest): size for digest, size in tx.execute(statement)})
     return found
 
@@ -62,7 +71,7 @@ def put(
 
     `replaces` is the key of known bytes that the caller found missing or damaged.
     """
-    known = find(tx, store_id, digest)
+    known = find(tx, store_id, digest, pin=True)
     if known is not None and not known.damaged and known.key != replaces:
         return known, key
     if known is not None:
@@ -85,7 +94,8 @@ def put(
 def link(tx: Tx, repository_id: int, blob: Blob, now: dt.datetime) -> bool:
     """Let the repository hand out the blob; False where it could already. Its time is now either way."""
     mine = (_l.repository_id == repository_id) & (_l.digest == blob.digest)
-    if tx.execute(sa.update(links).where(mine).values(blob_id=blob.id, touched_at=now)).rowcount:
+    values = {"blob_id": blob.id, "touched_at": now, "condemned_at": None}
+    if tx.execute(sa.update(links).where(mine).values(**values)).rowcount:
         return False
     tx.execute(
         sa.insert(links).values(repository_id=repository_id, digest=blob.digest, blob_id=blob.id, touched_at=now)
@@ -99,14 +109,24 @@ def unlink(tx: Tx, repository_id: int, digest: Digest) -> bool:
     return tx.execute(sa.delete(links).where(mine)).rowcount > 0
 
 
-def touch_links(tx: Tx, repository_id: int, digests: Iterable[Digest], now: dt.datetime) -> None:
-    """Restart the grace period of blobs that just lost a manifest."""
-    wanted = list(digests)
+def touch_links(tx: Tx, repository_id: int, digests: Iterable[Digest], now: dt.datetime) -> int:
+    """Restart the grace period of blobs that were asked for, or that just lost a manifest; how many are there."""
+    wanted, touched = list(digests), 0
     for first in range(0, len(wanted), _CHUNK):
-        chunk = wanted[first : first + _CHUNK]
-        tx.execute(
-            sa.update(links).where(_l.repository_id == repository_id, _l.digest.in_(chunk)).values(touched_at=now)
-        )
+        mine = (_l.repository_id == repository_id) & _l.digest.in_(wanted[first : first + _CHUNK])
+        touched += tx.execute(sa.update(links).where(mine).values(touched_at=now, condemned_at=None)).rowcount
+    return touched
+
+
+def release(tx: Tx, blob: Blob, now: dt.datetime) -> None:
+    """Note that a repository let go of the blob: its bytes stay for a grace period."""
+    tx.execute(sa.update(blobs).where(_b.id == blob.id).values(released_at=now))
+
+
+def release_all(tx: Tx, repository_id: int, now: dt.datetime) -> None:
+    """`release` of all that a repository holds."""
+    held_by_it = sa.select(_l.blob_id).where(_l.repository_id == repository_id)
+    tx.execute(sa.update(blobs).where(_b.id.in_(held_by_it)).values(released_at=now))
 
 
 def is_referenced(tx: Tx, repository_id: int, digest: Digest) -> bool:
@@ -205,6 +225,11 @@ _LINKED: sa.Select[Any] = (
     sa.select(blobs)
     .join(links, _l.blob_id == _b.id)
     .where(_l.repository_id == sa.bindparam("repository"), _l.digest == sa.bindparam("digest"))
+)
+_PINNED: sa.Select[Any] = _LINKED.with_for_update(read=True, of=links)
+_STANDING: sa.Select[Any] = _LINKED.add_columns(
+    _l.touched_at,
+    sa.exists().where(_m.repository_id == _l.repository_id, _m.digest == _l.digest).label("needed"),
 )
 
 

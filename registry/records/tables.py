@@ -245,6 +245,7 @@ blobs = Table(
     Column("identity", String(128), comment="what the store said of the bytes when they were last verified"),
     Column("damaged", Boolean, nullable=False, comment="not to be served; a push replaces the bytes"),
     Column("created_at", Moment, nullable=False),
+    Column("released_at", Moment, comment="when a repository last let go of it, other than by garbage collection"),
     Index("blobs_by_digest", "store_id", "digest", unique=True),
     Index("blobs_by_key", "store_id", "key", unique=True),
     sqlite_autoincrement=True,
@@ -257,6 +258,13 @@ links = Table(
     Column("digest", bytewise(160), primary_key=True),
     Column("blob_id", Id, ForeignKey("blobs.id"), nullable=False, index=True),
     Column("touched_at", Moment, nullable=False, comment="last push, mount, or loss of the last manifest that used it"),
+    Column("condemned_at", Moment, comment="when garbage collection marked it; whoever touches it takes the mark away"),
+    Index(
+        "links_condemned",
+        "condemned_at",
+        sqlite_where=sa.text("condemned_at IS NOT NULL"),
+        postgresql_where=sa.text("condemned_at IS NOT NULL"),
+    ),
     comment="which repository may hand out which blob",
     sqlite_with_rowid=False,
 )
@@ -331,6 +339,32 @@ uploads = Table(
     Index("uploads_by_repository", "repository_id", "status"),
     Index("uploads_by_owner", "owner", "status"),
     Index("uploads_by_age", "updated_at"),
+)
+
+# --- what the house does by itself ------------------------------------------------------------------------------------
+
+burials = Table(
+    "burials",
+    metadata,
+    Column("store_id", String(64), primary_key=True),
+    Column("key", String(128), primary_key=True),
+    Column("size", Size, nullable=False),
+    Column("since", Moment, nullable=False),
+    comment="bytes that no row names any more and that are deleted next; nobody misses them, as no key is used twice",
+    sqlite_with_rowid=False,
+)
+
+chores = Table(
+    "chores",
+    metadata,
+    Column("name", String(32), primary_key=True, comment="gc or scrub"),
+    Column("holder", String(64), comment="who is at it"),
+    Column("held_until", Moment, comment="by then whoever is at it has said so again, or is gone"),
+    Column("started_at", Moment, comment="when it was last begun"),
+    Column("ended_at", Moment, comment="when it last came to its end"),
+    Column("position", Size, nullable=False, comment="where to go on, in the chore's own terms; 0: at the beginning"),
+    Column("facts", Text, nullable=False, comment="JSON object: what it came to, as the chore counts it"),
+    comment="work that comes again and again, one row each",
 )
 
 # --- what was done ----------------------------------------------------------------------------------------------------

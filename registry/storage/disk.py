@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from registry import threads
+from registry import failpoints, threads
 from registry.errors import StorageUnavailable
 from registry.names import Region
 from registry.storage.base import Hold, Staged, Stored, StoreMismatch, UploadBusy, UploadLost
@@ -169,6 +169,7 @@ class DiskHold:
 
     def _sync(self, staged: Staged) -> None:
         self._cut(staged)
+        failpoints.passing("disk-fsync")
         os.fsync(self._fd)
         # The first fsync of a new file is in vain while its name may be lost; later ones of a clean directory are free.
         sync_directory(self._directory)

@@ -1,0 +1,68 @@
+"""How many bytes are held: by one repository, by an account, by everyone.
+
+A repository holds each blob once, however many of its images need it. An account holds each once for each store,
+however many of its repositories do: that is what lies on the disk for it. A blob that several accounts hold counts for
+each of them. Manifests count with the bytes that were pushed; they lie in the rows of their repository.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from registry.names import AccountId, Region, RegistryRef, RepositoryName
+from registry.records.engine import Tx
+from registry.records.tables import blobs, links, manifests, repositories
+
+_b, _l, _i, _r = (table.c for table in (blobs, links, manifests, repositories))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Distinct blobs with their bytes, and manifests with theirs."""
+
+    blobs: int
+    blob_bytes: int
+    images: int
+    image_bytes: int
+
+
+def of_repository(tx: Tx, repository_id: int) -> Usage:
+    """What one repository holds."""
+    return _usage(tx, _l.repository_id == repository_id, _i.repository_id == repository_id)
+
+
+def of_account(tx: Tx, account: AccountId, region: Region | None = None) -> Usage:
+    """What an account holds, in one region or in all."""
+    mine = sa.select(_r.id).where(_r.account == account)
+    if region is not None:
+        mine = mine.where(_r.region == region)
+    return _usage(tx, _l.repository_id.in_(mine), _i.repository_id.in_(mine))
+
+
+def by_repository(tx: Tx, *, after: int, limit: int) -> list[tuple[int, RegistryRef, RepositoryName, Usage]]:
+    """What each repository holds, by its id: the first `limit` behind `after`."""
+    page = sa.select(_r.id, _r.account, _r.region, _r.name).where(_r.id > after).order_by(_r.id).limit(limit)
+    return [
+        (row.id, RegistryRef(row.account, Region(row.region)), RepositoryName(row.name), of_repository(tx, row.id))
+        for row in tx.execute(page).all()
+    ]
+
+
+def accounts(tx: Tx) -> Sequence[AccountId]:
+    """Every account that has a repository, in order."""
+    return [AccountId(one) for one in tx.execute(sa.select(_r.account).distinct().order_by(_r.account)).scalars()]
+
+
+def _usage(tx: Tx, held: sa.ColumnElement[bool], pushed: sa.ColumnElement[bool]) -> Usage:
+    # Blobs are one row for each store and digest, so distinct ids are distinct digests of a store.
+    distinct = sa.select(_b.id, _b.size).where(_b.id.in_(sa.select(_l.blob_id).where(held))).subquery()
+    blob_count, blob_bytes = _sum(tx, sa.select(sa.func.count(), sa.func.sum(distinct.c.size)).select_from(distinct))
+    image_count, image_bytes = _sum(tx, sa.select(sa.func.count(), sa.func.sum(_i.body_size)).where(pushed))
+    return Usage(blobs=blob_count, blob_bytes=blob_bytes, images=image_count, image_bytes=image_bytes)
+
+
+def _sum(tx: Tx, statement: sa.Select[int, Any]) -> tuple[int, int]:
+    count, size = tx.execute(statement).one()
+    return int(count), int(size or 0)
