@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "ready": _Entry("longshore.cli.ready:ready", "Say whether the server that is set up here answers."),
     "check": _Entry("longshore.cli.check:check", "Hold rows and bytes against each other."),
     "gc": _Entry("longshore.cli.gc:gc", "Take away what nothing needs any more."),
+    "scrub": _Entry("longshore.cli.scrub:scrub", "Read all stored layers again, and mark those that rotted."),
     "backup": _Entry("longshore.cli.backup:backup", "Copy the data directory beside a running server."),
     "restore": _Entry("longshore.cli.backup:restore", "Put a backup back."),
 }

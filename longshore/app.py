@@ -25,10 +25,10 @@ from longshore import observe
 from longshore.config import Config
 from longshore.connections import Connection, new_request_id
 from longshore.replies import Replies
-from registry import downloads
+from registry import chores, downloads
 from registry.aws import door as aws
 from registry.context import ACTION, ERROR, PRINCIPAL, RECORD, RESOURCE, Deps
-from registry.errors import LongshoreError, StorageUnavailable
+from registry.errors import LongshoreError, StorageUnavailable, Unavailable
 from registry.names import Region
 from registry.storage.base import StoreMismatch
 from registry.v2 import login, routes
@@ -124,7 +124,12 @@ class App:
         local = _is_loopback(request.remote) and "X-Forwarded-For" not in request.headers
         if not local and not (token and hmac.compare_digest(token.encode(), given.encode())):
             return answer_of("DENIED", 403, "metrics are for loopback, or for who has metrics.token")
-        return observe.metrics_page()
+        try:
+            chore = await chores.figures(self.deps.db)
+        except Unavailable:  # what this process counts can be told all the same
+            return observe.metrics_page()
+        ended_at = chore.ended_at.timestamp() if chore.ended_at is not None else 0.0
+        return observe.metrics_page(also=observe.Collections(ended_at=ended_at, facts=chore.facts))
 
     def _keep(self, request: web.BaseRequest, answer: web.StreamResponse) -> None:
         """Keep the answer for the next time, where its handler has given evidence."""

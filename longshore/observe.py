@@ -5,17 +5,21 @@ Lines are written by one thread of their own, so a slow or full log disk holds n
 requests). Every line is one JSON object or one console line; control characters in what clients sent are escaped.
 """
 
+import dataclasses
 import logging
 import logging.handlers
 import os
 import queue
 import sys
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
 from longshore.config import Log
 
@@ -72,15 +76,46 @@ class _Handover(logging.handlers.QueueHandler):
         return record
 
 
-def metrics_page() -> web.Response:
-    """All processes' counters in Prometheus's text form."""
+def metrics_page(*, also: Collector | None = None) -> web.Response:
+    """All processes' counters in Prometheus's text form, and those of `also`."""
     if os.environ.get(MULTIPROCESS_DIR):
         collected = CollectorRegistry()
         MultiProcessCollector(collected)  # type: ignore[no-untyped-call] # the library's own gap
         body = generate_latest(collected)
     else:
         body = generate_latest()
+    if also is not None:
+        beside = CollectorRegistry()
+        beside.register(also)
+        body += generate_latest(beside)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Collections(Collector):
+    """What garbage collection came to, by whichever process or command: the sums are rows, so they are read there."""
+
+    ended_at: float  # seconds since 1970
+    facts: Mapping[str, float]
+
+    def collect(self) -> Iterator[Metric]:
+        for name, meaning in _GC_SUMS.items():
+            yield CounterMetricFamily(f"longshore_gc_{name}", meaning, value=self.facts.get(name, 0))
+        yield GaugeMetricFamily(
+            "longshore_gc_last_seconds", "Time that the last pass took.", value=self.facts.get("lastSeconds", 0)
+        )
+        yield GaugeMetricFamily(
+            "longshore_gc_last_end_timestamp_seconds", "When the last pass ended; 0: never.", value=self.ended_at
+        )
+
+
+_GC_SUMS: Final = {
+    "passes": "Passes of garbage collection.",
+    "refusals": "Passes that did nothing, since the database looked older than the store.",
+    "bytes": "Bytes that were freed.",
+    "blobs": "Blobs whose bytes were deleted.",
+    "failed": "Stored keys that could not be deleted when they were due.",
+}
 
 
 def forget(pid: int) -> None:

@@ -41,6 +41,7 @@ ROOMS = (
     "intake",
     "integrity",
     "gc",
+    "scrub",
     "chores",
     "bindings",
     "settings",
@@ -146,7 +147,9 @@ def test_law_3_policies_import_words_of_the_standard_library_only(path: Path) ->
     assert foreign <= PURE_STDLIB
 
 
-@pytest.mark.parametrize("name", ["registry/manifests.py", "registry/auth/sigv4.py", "registry/grace.py", "registry/names.py"])
+@pytest.mark.parametrize(
+    "name", ["registry/manifests.py", "registry/auth/sigv4.py", "registry/grace.py", "registry/names.py"]
+)
 def test_law_3_pure_modules_take_the_time_as_an_argument(name: str) -> None:
     calls = {call for _, call in calls_in(ROOT / name)}
 

@@ -159,6 +159,12 @@ def set_damaged(tx: Tx, blob: Blob) -> None:
     tx.execute(sa.update(blobs).where(_b.id == blob.id, _b.key == blob.key).values(damaged=True))
 
 
+def set_sound(tx: Tx, blob: Blob, identity: str | None) -> bool:
+    """Serve the bytes at the blob's key again: they were hashed and are right. False where it has another key."""
+    mine = (_b.id == blob.id) & (_b.key == blob.key)
+    return tx.execute(sa.update(blobs).where(mine).values(identity=identity, damaged=False)).rowcount == 1
+
+
 def any_in(tx: Tx, store_id: str) -> bool:
     """Whether a row names bytes of the store."""
     return tx.execute(sa.select(_b.id).where(_b.store_id == store_id).limit(1)).first() is not None
