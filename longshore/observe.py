@@ -91,7 +91,7 @@ def metrics_page(*, also: Collector | None = None) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(eq=False, slots=True, kw_only=True)
 class Collections(Collector):
     """What garbage collection came to, by whichever process or command: the sums are rows, so they are read there."""
 

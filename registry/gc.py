@@ -203,10 +203,9 @@ class _Pass:
             self._opened[store_id] = _Store(region, store)
 
     async def _find_unnamed(self, opened: _Store) -> Tally:
-        """Note the store's keys that no row names; how much that is, also of what is too much to be noted."""
-        before = min(self._before, self._now - YOUNGEST_KEY)
+        """Note the store's keys that no row names and that are old enough to go; how much no row names at all."""
         found, batch, seen = Tally(), list[str](), 0
-        async for key in opened.store.keys(before):
+        async for key in opened.store.keys(self._now - YOUNGEST_KEY):
             if _KEY.fullmatch(key):
                 batch.append(key)
             if len(batch) == _KEYS:
@@ -221,10 +220,11 @@ class _Pass:
         unnamed = functools.partial(rows.unnamed, store_id=opened.store.store_id, keys=keys)
         for key in await self._db.read(unnamed) if keys else ():
             stored = await opened.store.stat(key)
-            if stored is not None:
-                found += Tally(1, stored.size)
-                if len(opened.unnamed) < _MOST_KEYS:
-                    opened.unnamed.append((key, stored.size))
+            if stored is None or stored.written_at is None:
+                continue
+            found += Tally(1, stored.size)
+            if stored.written_at < self._before and len(opened.unnamed) < _MOST_KEYS:
+                opened.unnamed.append((key, stored.size))
         return found
 
     async def _link_pages(self) -> AsyncIterator[tuple[LinkKey, LinkKey]]:

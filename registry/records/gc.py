@@ -23,7 +23,7 @@ from registry.records.tables import blobs, burials, links, manifest_references, 
 _b, _l, _x, _r, _u, _d = (table.c for table in (blobs, links, manifest_references, repositories, uploads, burials))
 _key: Final = sa.tuple_(_l.repository_id, _l.digest)
 _NEEDED: Final = sa.exists().where(_x.repository_id == _l.repository_id, _x.digest == _l.digest)
-_LET_GO: Final = sa.func.coalesce(_b.released_at, _b.created_at)
+_let_go: Final = sa.func.coalesce(_b.released_at, _b.created_at)
 
 LinkKey = tuple[int, str]  # (repository id, digest)
 FIRST: Final[LinkKey] = (0, "")
@@ -135,7 +135,7 @@ def unlinked(tx: Tx, *, after: int, last: int, before: dt.datetime, store_ids: C
     """Of a page, the blobs of these stores that no repository hands out, and that all let go of before then."""
     linked = sa.exists().where(_l.blob_id == _b.id)
     statement = sa.select(_b.id).where(
-        _b.id > after, _b.id <= last, _b.store_id.in_(store_ids), ~linked, before > _LET_GO
+        _b.id > after, _b.id <= last, _b.store_id.in_(store_ids), ~linked, _let_go < before
     )
     return list(tx.execute(statement.order_by(_b.id)).scalars())
 
@@ -145,7 +145,7 @@ def due_blobs(tx: Tx, *, after: int, last: int, before: dt.datetime) -> list[Amo
     alive = sa.exists().where(_l.blob_id == _b.id, sa.or_(_l.touched_at >= before, _NEEDED))
     statement = (
         sa.select(_b.store_id, sa.func.count(), sa.func.sum(_b.size))
-        .where(_b.id > after, _b.id <= last, ~alive, before > _LET_GO)
+        .where(_b.id > after, _b.id <= last, ~alive, _let_go < before)
         .group_by(_b.store_id)
     )
     return [Amount(store_id=one, count=count, bytes=int(size)) for one, count, size in tx.execute(statement)]
@@ -155,7 +155,7 @@ def bury(tx: Tx, ids: Sequence[int], *, before: dt.datetime, now: dt.datetime) -
     """Delete the rows of those of the blobs that are still unlinked, and note their bytes as to be deleted."""
     tx.execute(sa.select(_b.id).where(_b.id.in_(ids)).order_by(_b.id).with_for_update()).all()
     linked = sa.exists().where(_l.blob_id == _b.id)
-    dead = sa.delete(blobs).where(_b.id.in_(ids), ~linked, before > _LET_GO)
+    dead = sa.delete(blobs).where(_b.id.in_(ids), ~linked, _let_go < before)
     gone = [
         Burial(store_id=row.store_id, key=row.key, size=row.size)
         for row in tx.execute(dead.returning(_b.store_id, _b.key, _b.size))

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import functools
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -643,5 +644,10 @@ def test_the_names_of_places_are_those_that_are_crossed() -> None:
     assert [name for name in failpoints.PLACES if f'("{name}")' not in text] == []
 
 
-def test_links_are_paged_by_their_key() -> None:
-    assert rows.FIRST < (1, "sha256:0")
+async def test_a_blob_that_was_linked_since_it_was_found_is_not_buried(ground: Ground, repository: Repository) -> None:
+    await ground.push(repository, b"loose")
+    ground.wait(SPENT)
+    bury = functools.partial(rows.bury, ids=[1, 2], before=ground.hands.time, now=ground.hands.time)
+
+    assert await ground.deps.db.write(bury) == []
+    assert (await ground.count("blobs"), await ground.count("burials")) == (1, 0)
