@@ -59,9 +59,9 @@ def make(data: Path) -> None:
 
 
 @contextlib.contextmanager
-def rooms(data: Path) -> Iterator[Deps]:
-    """What rooms are given, on a data directory without a server."""
-    config = Config(server=Server(data=str(data)))
+def rooms(data: Path, **sections: Any) -> Iterator[Deps]:
+    """What rooms are given, on a data directory without a server. `sections` of the configuration."""
+    config = Config(server=Server(data=str(data)), **sections)
     wiring.prepare(config, {}, "http://localhost:5000")
     deps = wiring.build(config, "http://localhost:5000")
     try:

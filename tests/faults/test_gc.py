@@ -11,7 +11,7 @@ import sqlite3
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -180,17 +180,9 @@ def test_a_collector_that_is_killed_beside_pushers_harms_nothing(start_server: S
     assert_sound(server.data)
 
 
-def armed(server: RunningServer, failpoint: str) -> None:
-    """Start it again with a failpoint, or without one."""
-    server.stop()
-    server.environment = {**server.environment, "LONGSHORE_FAILPOINT": failpoint}
-    server.start()
-
-
 @contextlib.contextmanager
-def dying(server: RunningServer, place: str):
-    """The block runs against a server that dies at `place`; afterwards it is there again."""
-    armed(server, f"{place}:kill")
+def dying(server: RunningServer) -> Iterator[None]:
+    """The block runs against a server that dies at its failpoint in it; afterwards it is there again, without one."""
     yield
     assert server.wait() == -9
     server.environment = {**server.environment, "LONGSHORE_FAILPOINT": ""}
@@ -210,9 +202,9 @@ def tries_to_push(server: RunningServer, data: bytes) -> None:
 def test_a_push_that_is_killed_is_there_or_not_and_leaves_nothing(
     start_server: Start, place: str, is_there: int, files: int
 ) -> None:
-    server, data = start_server(**QUICK), unique_bytes(200_000)
+    server, data = start_server(**QUICK, LONGSHORE_FAILPOINT=f"{place}:kill"), unique_bytes(200_000)
     server.create("app")
-    with dying(server, place):
+    with dying(server):
         tries_to_push(server, data)
     assert len(stored(server)) == files
     assert server.request("HEAD", f"/v2/app/blobs/{digest_of(data)}").status == is_there
@@ -229,12 +221,12 @@ def test_a_push_that_is_killed_is_there_or_not_and_leaves_nothing(
 @pytest.mark.parametrize(("place", "status"), [("manifest-rows", 404), ("manifest-committed", 200)])
 def test_a_tag_is_old_or_new_when_the_server_dies_while_it_moves(start_server: Start, place: str, status: int) -> None:
     """F05."""
-    server, old, new = start_server(**QUICK), image(), image()
+    server, old, new = start_server(**QUICK, LONGSHORE_FAILPOINT=f"{place}:kill:2"), image(), image()
     server.create("app")
     push(server, "app", old, "latest")
     for data in new.blobs:
         push_blob(server, "app", data)
-    with dying(server, place), contextlib.closing(OciDoor(server)) as door, pytest.raises(Gone):
+    with dying(server), contextlib.closing(OciDoor(server)) as door, pytest.raises(Gone):
         door.put_manifest("app", new, "latest")
 
     found = server.request("GET", "/v2/app/manifests/latest")
@@ -247,12 +239,12 @@ def test_a_tag_is_old_or_new_when_the_server_dies_while_it_moves(start_server: S
 @pytest.mark.parametrize(("place", "is_there"), [("repository-rows", True), ("repository-committed", False)])
 def test_a_repository_goes_as_a_whole_or_not_at_all(start_server: Start, place: str, is_there: bool) -> None:
     """F06."""
-    server, built = start_server(**QUICK), image()
+    server, built = start_server(**QUICK, LONGSHORE_FAILPOINT=f"{place}:kill"), image()
     server.create("app")
     server.create("other")
     push(server, "app", built, "latest")
     push(server, "other", image(), "latest")
-    with dying(server, place), server.client() as ecr, contextlib.suppress(Exception):
+    with dying(server), server.client() as ecr, contextlib.suppress(Exception):
         ecr.delete_repository(repositoryName="app", force=True)
 
     status = 200 if is_there else 404
@@ -266,9 +258,8 @@ def test_a_repository_goes_as_a_whole_or_not_at_all(start_server: Start, place: 
 
 def test_bytes_that_could_not_be_synced_are_not_acknowledged(start_server: Start) -> None:
     """F16: the failed bytes are written anew, never believed on the word of a second fsync."""
-    server, data = start_server(**QUICK), unique_bytes(90_000)
+    server, data = start_server(**QUICK, LONGSHORE_FAILPOINT="disk-fsync:error:2"), unique_bytes(90_000)
     server.create("app")
-    armed(server, "disk-fsync:error:2")
     upload = server.request("POST", "/v2/app/blobs/uploads/").headers["Location"]
     assert server.request("PATCH", upload, data[:30_000]).status == 202
     assert server.request("PATCH", upload, data[30_000:60_000]).status == 503
