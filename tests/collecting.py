@@ -95,7 +95,13 @@ class Ground:
 
     async def dump(self) -> list[str]:
         """All rows."""
-        return await self.deps.db.read(lambda tx: list(tx.connection.driver_connection.iterdump()))
+
+        def unit(tx: Tx) -> list[str]:
+            raw = tx.connection.driver_connection
+            assert raw is not None
+            return list(raw.iterdump())
+
+        return await self.deps.db.read(unit)
 
     @property
     def root(self) -> Path:

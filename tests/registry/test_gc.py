@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -212,13 +213,13 @@ async def test_bytes_stay_for_a_grace_period_after_they_were_let_go(
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch):
     """Do something once, when a pass crosses a place."""
-    waiting = {}
+    waiting: dict[str, Any] = {}
 
     async def crossing(name: str) -> None:
         if name in waiting:
             await waiting.pop(name)
 
-    monkeypatch.setattr(gc.failpoints, "crossing", crossing)
+    monkeypatch.setattr(failpoints, "crossing", crossing)
     yield waiting
     for left in waiting.values():
         left.close()
@@ -362,7 +363,7 @@ async def test_a_write_that_does_not_get_its_turn_is_tried_again(
         return None
 
     monkeypatch.setattr(ground.deps.db, "housekeep", housekeep)
-    monkeypatch.setattr(gc.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     collected = await ground.collect()
 
     assert (collected.bytes, failures) == (5, [])

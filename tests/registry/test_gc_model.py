@@ -23,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from registry import failpoints, layers, repositories
 from registry.errors import LayersNotFound
+from registry.model import Repository
 from registry.names import Digest, RepositoryName
 from tests.builders import Built, image
 from tests.collecting import GRACE, SPENT, Ground
@@ -183,7 +184,7 @@ class Collecting(RuleBasedStateMachine):
         else:
             self.model.images.add((where, one))
 
-    def others(self, where: int) -> list[repositories.Repository]:
+    def others(self, where: int) -> list[Repository]:
         return [one for number, one in enumerate(self.repositories) if number != where]
 
     async def has_link(self, where: int, what: int) -> bool:

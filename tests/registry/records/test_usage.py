@@ -52,7 +52,9 @@ def fill(tx: Tx, holdings: dict[int, tuple[set[int], set[int]]]) -> dict[int, in
     ids: dict[int, int] = {}
     for one, (held, pushed) in holdings.items():
         registry, name = NAMES[one]
-        ids[one] = repositories.insert(tx, repository(registry, name)).id
+        made = repositories.insert(tx, repository(registry, name))
+        assert made is not None
+        ids[one] = made.id
         for number in held:
             blob, _ = blobs.put(
                 tx,
