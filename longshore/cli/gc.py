@@ -68,7 +68,13 @@ def run(config: configuration.Config, *, dry_run: bool, force: bool, watch: Watc
 
 
 def show(collected: "Collected") -> None:
-    """What went, as a table of regions, one of repositories, and a last line."""
+    """What went: a table of repositories, a line for each region, and a last line; of a refusal only why."""
+    for reason in collected.unreachable:
+        click.echo(f"longshore: left alone: {reason}", err=True)
+    if collected.refused is not None:
+        click.echo(f"longshore: {advice(collected.refused)}", err=True)
+        if not collected.dry_run:
+            return
     if collected.repositories:
         rows = [
             (one.registry.account, one.registry.region, one.name, str(one.layers.count), answers.size(one.layers.bytes))
@@ -85,11 +91,7 @@ def show(collected: "Collected") -> None:
         said = ", ".join(part for part in parts if part) or "nothing"
         click.echo(f"{region.region}: {said} {'would go' if collected.dry_run else 'went'}")
         if region.failed:
-            click.echo(f"longshore: {answers.count(region.failed, 'file')} could not be deleted: see above", err=True)
-    for reason in collected.unreachable:
-        click.echo(f"longshore: left alone: {reason}", err=True)
-    if collected.refused is not None:
-        click.echo(f"longshore: {advice(collected.refused)}", err=True)
+            click.echo(f"longshore: {answers.count(region.failed, 'file')} could not be deleted yet", err=True)
     verb = "would be freed" if collected.dry_run else "freed"
     click.echo(f"{answers.size(collected.bytes)} {verb}, in {collected.seconds:.1f} s")
 

@@ -1,4 +1,4 @@
-"""Pushes, questions, mounts, deletes and collections in any order, and inside of each other.
+"""Pushes, questions, mounts, deletes and collections in any order, and inside of each other (promises.md P5).
 
 A model keeps, for each blob of each repository, until when somebody may count on it: for ever while an image needs it,
 else for a grace period from the last push, mount or question that was answered yes, and from the deletion of the last

@@ -71,6 +71,7 @@ def test_a_database_that_is_older_than_its_store_is_refused_with_code_1(place: P
     refused = gc(place)
 
     assert refused.code == 1
+    assert refused.out == ""
     assert "likely older than the store" in refused.err and "--force" in refused.err and "backup" in refused.err
     assert files(place) == before
     assert gc(place, "--output", "json").json["refused"]
