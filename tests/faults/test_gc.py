@@ -1,7 +1,7 @@
 """Garbage collection beside a real server that is pushed to, killed at named places, and restored from a backup.
 
-promises.md P5, F02-F07, F16, F27, F44, R3. LONGSHORE_TEST_GC_SECONDS: how long pushers and collector run against each other.
-LONGSHORE_TEST_GC_KILLS: how often the collector is killed at each place.
+promises.md P5, F02-F07, F16, F27, F44, R3. LONGSHORE_TEST_GC_SECONDS: how long pushers and collector run against each
+other. LONGSHORE_TEST_GC_KILLS: how often the collector is killed at each place.
 """
 
 import contextlib
