@@ -1,7 +1,8 @@
 # Each target sets up what it needs in .venv and runs one command.
 PYTHON ?= python3
-# Extras of pyproject.toml that `serve` installs too: make serve EXTRAS=s3
+# Extras of pyproject.toml that `serve` installs too: make serve EXTRAS=s3,postgres
 EXTRAS ?=
+comma := ,
 VENV := .venv
 # Tests wait more than they work: two at a time, each file by one process. PARALLEL=0 runs them one after another.
 PARALLEL ?= 2
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 
 .PHONY: serve test lint format lock bench clean
 
-serve: $(VENV)/runtime $(EXTRAS:%=$(VENV)/extra-%)   ## run the server on its embedded defaults
+serve: $(VENV)/runtime $(patsubst %,$(VENV)/extra-%,$(subst $(comma), ,$(EXTRAS)))   ## run the server on its embedded defaults
 	$(BIN)/longshore serve $(ARGS)
 
 test: $(VENV)/dev        ## check style, types and house laws, then run every test
@@ -29,6 +30,7 @@ lock:                    ## rewrite the locked requirements from pyproject.toml 
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes --group build pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes --all-extras --group build --group dev pyproject.toml -c requirements.lock -o requirements-dev.lock
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes --extra s3 pyproject.toml -c requirements-dev.lock -o requirements-s3.lock
+	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes --extra postgres pyproject.toml -c requirements-dev.lock -o requirements-postgres.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

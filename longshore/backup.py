@@ -79,6 +79,11 @@ def make(config: Config, destination: Path, *, verify: bool, watch: Watch) -> Ma
     started, data, target = time.monotonic(), Path(config.server.data), Archive(destination)
     _check_places(destination, data)
     with wiring.opened(config) as (db, stores):
+        if not isinstance(db, Database):
+            raise BackupTrouble(
+                "the rows lie in PostgreSQL: back it up with pg_dump or your provider's snapshots before the blob "
+                "store, as docs/backup.md describes"
+            )
         db.read_here(schema.require)
         known = db.read_here(checks.store_ids)
         _check_same(target, known)

@@ -36,6 +36,23 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     drain_seconds: Annotated[int, Meta(ge=0, description="Time that requests in flight have after SIGTERM.")] = 30
 
 
+class Database(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Metadata: all that is known of images, users and rights."""
+
+    url: Annotated[
+        str,
+        Meta(
+            description="PostgreSQL database that any number of servers share, such as "
+            "`postgresql+asyncpg://longshore:password@db.example.com:5432/longshore`; needs the extra `postgres`, and "
+            "`secrets.master_key`. Parameters such as `?sslmode=verify-full` are libpq's. Empty: SQLite in the data "
+            "directory."
+        ),
+    ] = ""
+    connections: Annotated[
+        int, Meta(ge=3, le=64, description="Connections to PostgreSQL that each process opens at most.")
+    ] = 8
+
+
 class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The listening socket."""
 
@@ -79,7 +96,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         str,
         Meta(
             description="Wraps all other keys: 32 bytes as 64 hexadecimal digits or base64. Empty: `master.key` in the "
-            "data directory, made at the first start."
+            "data directory, made at the first start. Required with `database.url`, and the same for all servers."
         ),
     ] = ""
 
@@ -88,6 +105,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """All sections. `warnings`: one line for each thing in the environment that was likely meant and is not known."""
 
     server: Server = msgspec.field(default_factory=Server)
+    database: Database = msgspec.field(default_factory=Database)
     http: Http = msgspec.field(default_factory=Http)
     registry: options.Registry = msgspec.field(default_factory=options.Registry)
     auth: options.Auth = msgspec.field(default_factory=options.Auth)
@@ -121,7 +139,7 @@ PER_REGION: Final = tuple(field.name for field in msgspec.structs.fields(options
 DEFAULTS: Final[dict[str, Any]] = {
     setting: getattr(getattr(Config(), setting.partition(".")[0]), setting.partition(".")[2]) for setting in SETTINGS
 }
-SECRETS: Final = frozenset({"metrics.token", "secrets.master_key", "storage.secret_access_key"})
+SECRETS: Final = frozenset({"database.url", "metrics.token", "secrets.master_key", "storage.secret_access_key"})
 LISTS: Final = frozenset({"http.trusted_proxies", "egress.allow"})  # comma-separated in the environment
 
 _PREFIX: Final = "LONGSHORE_"

@@ -17,6 +17,7 @@ import socket
 import ssl
 import struct
 import sys
+from collections.abc import Coroutine
 from typing import Any, Final
 
 from aiohttp import web
@@ -72,7 +73,7 @@ class Connection(RequestHandler):
     else is on its way: no request at work, none waiting, and nothing of one in the parser.
     """
 
-    __slots__ = ("_census", "_counted_as", "_is_between_requests", "_replies", "_source", "key")
+    __slots__ = ("_asking", "_census", "_counted_as", "_is_between_requests", "_replies", "_source", "key")
 
     def __init__(
         self,
@@ -89,6 +90,7 @@ class Connection(RequestHandler):
         self._source = ""
         self._is_between_requests = replies is not None  # every byte so far belongs to a request that came whole
         self.key: Key | None = None  # of the request that is at work, if its answer may be kept
+        self._asking: asyncio.Task[None] | None = None  # whether a kept reply still holds; nothing is read meanwhile
 
     def data_received(self, data: bytes) -> None:
         if self._is_between_requests and self._answer_again(data):
@@ -113,9 +115,27 @@ class Connection(RequestHandler):
         reply = self._replies.find(self.key, new_request_id)
         if reply is None:
             return False
-        transport.write(reply)
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if isinstance(reply, bytes):
+            transport.write(reply)
+        else:
+            transport.pause_reading()
+            self._asking = self._loop.create_task(self._answer_when_known(data, reply))
         return True
+
+    async def _answer_when_known(self, data: bytes, found: Coroutine[Any, Any, bytes | None]) -> None:
+        """Answer `data` from what is kept, if it turns out to hold; else let it through every door."""
+        reply = await found
+        self._asking = None
+        if self.transport is None:
+            return
+        if reply is None or not self._is_between_requests:
+            super().data_received(data)
+        else:
+            self.transport.write(reply)
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if not self._reading_paused and not self._buffer_paused:
+            self._resume_transport_reading()
 
     def answer_nothing_again(self) -> None:
         """Let all requests through from now on: only an answer that is made anew can end the connection."""
@@ -135,6 +155,8 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.leave()
+        if self._asking is not None:
+            self._asking.cancel()
         super().connection_lost(exc)
 
     def leave(self) -> None:
@@ -146,7 +168,7 @@ class Connection(RequestHandler):
     @property
     def is_busy(self) -> bool:
         """Whether a request is in hand or waits for its turn."""
-        return self._request_in_progress or bool(self._messages)
+        return self._request_in_progress or bool(self._messages) or self._asking is not None
 
     def cut(self) -> None:
         """End the body that is coming in, as if the client had gone away: an upload keeps what came of it."""

@@ -7,20 +7,22 @@ microseconds, and the reply is written to the connection below the framework. No
 read in a second way: bytes that differ in anything go through the doors.
 
 Evidence never outlives its reasons: it names the number of the last commit (any commit, by any process, moves it) and,
-where that moved, has its rows read again; a credential or a right that changed is a row that changed. A denial, a
-change and a failure are never kept. `server.fast_replies` turns all this off; answers stay the same.
+where that moved, has its rows read again; a credential or a right that changed is a row that changed. Where there is
+no such number the rows are asked each time, and the reply waits for that. A denial, a change and a failure are never
+kept. `server.fast_replies` turns all this off; answers stay the same.
 """
 
 import dataclasses
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from email.utils import formatdate
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import hdrs, web
 
 from longshore.observe import AGAIN, REQUESTS, SECONDS
+from registry.errors import DatabaseUnavailable
 from registry.v2.evidence import Evidence
 
 _LONGEST_REQUEST: Final = 8192
@@ -51,15 +53,33 @@ class Replies:
         self._counters = {method: REQUESTS.labels("v2", method, "200").inc for method in ("GET", "HEAD")}
         self._observe = SECONDS.labels("v2").observe
 
-    def find(self, key: Key, new_id: Callable[[], str]) -> bytes | None:
-        """The reply to a request, if there is one and its evidence holds."""
+    def find(self, key: Key, new_id: Callable[[], str]) -> bytes | Coroutine[Any, Any, bytes | None] | None:
+        """The reply to a request, if there is one and its evidence holds; to be awaited where that must be asked."""
         kept = self._kept.get(key)
         if kept is None:
             return None
         began = time.time()
-        if not kept.evidence.holds(began):
+        holds = kept.evidence.holds(began)
+        if holds is None:
+            return self._ask(key, kept, began, new_id)
+        if not holds:
             self._drop(key)
             return None
+        return self._reply(key, kept, began, new_id)
+
+    async def _ask(self, key: Key, kept: _Kept, began: float, new_id: Callable[[], str]) -> bytes | None:
+        try:
+            holds = await kept.evidence.still_holds()
+        except DatabaseUnavailable:
+            return None  # which the doors will find too, and say
+        if self._kept.get(key) is not kept:
+            return None
+        if not holds:
+            self._drop(key)
+            return None
+        return self._reply(key, kept, began, new_id)
+
+    def _reply(self, key: Key, kept: _Kept, began: float, new_id: Callable[[], str]) -> bytes:
         self._kept.move_to_end(key)
         if int(began) != self._second:
             self._second, self._date = int(began), formatdate(began, usegmt=True).encode()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from longshore import archive, wiring
+from longshore import archive, databases, wiring
 from longshore.archive import Archive, BackupTrouble, Description
 from longshore.config import Config
 from registry.model import Blob, Upload
@@ -50,6 +50,11 @@ def restore(config: Config, source: Path, *, partial: bool, watch: Watch) -> Res
 
     Raises BackupTrouble, CannotStart, SchemaTooNew, StoreMismatch, OSError; nothing is left behind then.
     """
+    if databases.is_shared(config):
+        raise BackupTrouble(
+            "a backup holds an SQLite database, and database.url names PostgreSQL: restore it without that, or what "
+            "pg_dump made, as docs/backup.md describes"
+        )
     data, origin = Path(config.server.data), Archive(source)
     description = origin.description()
     if description is None:

@@ -17,7 +17,7 @@ from longshore.config import Config
 from registry.errors import StorageFull, StorageUnavailable
 from registry.names import Region
 from registry.records import blobs, installation
-from registry.records.engine import Database
+from registry.records.engine import Opened
 from registry.storage import spool
 from registry.storage.base import BlobStore, StoreMismatch
 from registry.storage.disk import DiskStore
@@ -32,7 +32,7 @@ class StoreUnusable(Exception):
     """The store cannot be reached or opened at all. The message says why, in one line."""
 
 
-def open_store(config: Config, db: Database, region: Region) -> BlobStore:
+def open_store(config: Config, db: Opened, region: Region) -> BlobStore:
     """The region's store. Raises StoreMismatch, StoreUnusable; an S3 store says so only when it is proven or used."""
     data = Path(config.server.data)
     if config.storage.of(region).kind == "disk":
@@ -40,7 +40,7 @@ def open_store(config: Config, db: Database, region: Region) -> BlobStore:
     return _in_bucket(config, data / SPOOL, db, region)
 
 
-def in_use(config: Config, db: Database, region: Region) -> BlobStore:
+def in_use(config: Config, db: Opened, region: Region) -> BlobStore:
     """The store of a region that is first used by a request. What is wrong with it is for the operator's log."""
     try:
         return open_store(config, db, region)
@@ -49,7 +49,7 @@ def in_use(config: Config, db: Database, region: Region) -> BlobStore:
         raise StorageUnavailable from error
 
 
-def prove(config: Config, db: Database, regions: Sequence[Region]) -> None:
+def prove(config: Config, db: Opened, regions: Sequence[Region]) -> None:
     """Return if the regions' stores can be used now; a new one is made. Raises StoreMismatch, StoreUnusable."""
     spool_directory = Path(config.server.data) / SPOOL
     if spool_directory.exists():
@@ -114,7 +114,7 @@ async def _one_proven(store: BlobStore) -> None:
         await store.close()
 
 
-def _on_disk(root: Path, db: Database, region: Region) -> DiskStore:
+def _on_disk(root: Path, db: Opened, region: Region) -> DiskStore:
     known = db.read_here(lambda tx: installation.store_of(tx, region))
     if known is not None and not root.exists():
         raise StoreMismatch(f"the blobs of region {region} are missing: {root} is not there")
@@ -129,7 +129,7 @@ def _on_disk(root: Path, db: Database, region: Region) -> DiskStore:
     return store
 
 
-def _in_bucket(config: Config, spool_directory: Path, db: Database, region: Region) -> BlobStore:
+def _in_bucket(config: Config, spool_directory: Path, db: Opened, region: Region) -> BlobStore:
     _require_s3()
     from registry.storage.s3 import S3Store
 

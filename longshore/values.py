@@ -48,6 +48,18 @@ def _check_public_url(text: str) -> None:
         )
 
 
+def _check_database_url(text: str) -> None:
+    form = "must be postgresql+asyncpg://user:password@host:5432/database, with %40 for an @ in the password and so on"
+    parts = urlsplit(text)
+    try:
+        _ = parts.port
+    except ValueError as error:
+        if "," not in parts.netloc:  # several hosts, each with its port
+            raise ValueError(form) from error
+    if parts.scheme != "postgresql+asyncpg" or len(parts.path) < 2 or "/" in parts.path[1:] or parts.fragment:
+        raise ValueError(form)
+
+
 def _check_network(text: str) -> None:
     try:
         ipaddress.ip_network(text, strict=False)
@@ -107,6 +119,7 @@ def _check_writable(text: str) -> None:
 
 # By setting. An empty text is not checked where it is the default: it means that there is none.
 CHECKS: Final[dict[str, Callable[[str], object]]] = {
+    "database.url": _check_database_url,
     "http.host": _check_host,
     "http.tls_cert": _check_readable,
     "http.tls_key": _check_readable,

@@ -1,4 +1,4 @@
-"""Building the parts: the one place that names the database and, by `stores.py`, concrete stores.
+"""Building the parts: the one place that names, by `databases.py` and `stores.py`, the database and concrete stores.
 
 `prepare` runs once per start, in the parent: it brings the database up to date, makes what a first start needs, and
 proves that the data can be used at all. `build` runs in every process that serves. `opened` is for commands that look
@@ -17,9 +17,11 @@ import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import cast
 
-from longshore import files, stores
+from longshore import databases, files, stores
 from longshore.config import Config
+from longshore.databases import DatabaseUnusable
 from registry import failpoints, limits
 from registry.audit import Refusals
 from registry.auth.authenticator import Authenticator
@@ -33,13 +35,13 @@ from registry.hosts import Hosts
 from registry.intake import RunningHashes
 from registry.names import AccountId, Region, RegistryRef
 from registry.options import Settings
-from registry.records import access_keys, accounts, engine, installation, schema, stamps
-from registry.records.engine import Database, Tx
+from registry.records import access_keys, accounts, installation, schema, stamps
+from registry.records.engine import Opened, Tx
 from registry.remote.egress import Egress
 from registry.remote.issuers import Issuers
 from registry.storage.base import StoreMismatch, Stores
 
-DATABASE, MASTER_KEY, ROOT_KEY = "longshore.db", "master.key", "root-key.json"
+DATABASE, MASTER_KEY, ROOT_KEY = databases.FILE, "master.key", "root-key.json"
 UNFINISHED = "restore-unfinished"  # there while a data directory is being restored, and after a restore that was killed
 _ROOT_VARIABLES = ("LONGSHORE_ROOT_ACCESS_KEY_ID", "LONGSHORE_ROOT_SECRET_ACCESS_KEY")
 
@@ -64,22 +66,21 @@ class RootKey:
 def prepare(config: Config, environment: Mapping[str, str], listen_url: str) -> RootKey:
     """Make the data directory ready to serve. Raises CannotStart."""
     data = _data_directory(config)
-    with _alone(data):
-        db = _open_database(data)
+    with _alone(data), _opened_database(config) as db:
         try:
-            db.write_here(schema.upgrade)
+            databases.start(config, db, schema.upgrade)
             sealer = _sealer(config, data, db)
             key = _root_key(config, environment, data)
+            if key is None:
+                key = _common_root_key(db, sealer, config.registry.account, data / ROOT_KEY)
             _keep_root_key(db, sealer, key)
             regions = dict.fromkeys([config.registry.region, *db.read_here(installation.store_regions)])
             stores.prove(config, db, [Region(region) for region in regions])
-        except (schema.SchemaTooNew, StoreMismatch, stores.StoreUnusable) as error:
+        except (DatabaseUnusable, schema.SchemaTooNew, StoreMismatch, stores.StoreUnusable) as error:
             raise CannotStart(str(error)) from error
         except DatabaseUnavailable as error:
             reason = getattr(error.__cause__, "orig", None) or error.message
-            raise CannotStart(f"cannot use the database {data / DATABASE}: {reason}") from error
-        finally:
-            db.close()
+            raise CannotStart(f"cannot use the database {databases.where(config)}: {reason}") from error
         if key.file is not None:
             _write_root_key(key, config.registry.public_url or listen_url, config.registry.region)
     return key
@@ -88,7 +89,7 @@ def prepare(config: Config, environment: Mapping[str, str], listen_url: str) -> 
 def build(config: Config, listen_url: str) -> Deps:
     """The parts of a process that serves, on data that `prepare` made ready. `close` them at the end."""
     data = Path(config.server.data)
-    db = Database(data / DATABASE)
+    db = databases.open_database(config)
     sealer, stamped = _sealer(config, data, db), Stamped(db)
     default = RegistryRef(AccountId(config.registry.account), Region(config.registry.region))
     return Deps(
@@ -123,34 +124,32 @@ def build(config: Config, listen_url: str) -> Deps:
 async def close(deps: Deps) -> None:
     """Finish what is queued and close what `build` opened."""
     await deps.issuers.close()
-    assert isinstance(deps.db, Database)
-    deps.db.close()
+    cast(Opened, deps.db).close()  # as `build` put it there
 
 
 @contextlib.contextmanager
-def opened(config: Config) -> Iterator[tuple[Database, Stores]]:
-    """What a data directory holds, for a command beside the server. Nothing is made, whatever the schema is.
+def opened(config: Config) -> Iterator[tuple[Opened, Stores]]:
+    """What a data directory and its database hold, for a command beside the server. Nothing is made, whatever the
+    schema is.
 
     Raises CannotStart.
     """
     data = Path(config.server.data)
     refuse_unfinished(data)
-    file = data / DATABASE
-    if not file.exists():
-        raise CannotStart(f"there is no {file}: name the server's data directory by --data")
-    if not os.access(data, os.R_OK | os.W_OK | os.X_OK) or not os.access(file, os.R_OK | os.W_OK):
-        raise CannotStart(f"{data} belongs to another user: run this as the one that the server runs as")
+    if not databases.is_shared(config):
+        file = data / DATABASE
+        if not file.exists():
+            raise CannotStart(f"there is no {file}: name the server's data directory by --data")
+        if not os.access(data, os.R_OK | os.W_OK | os.X_OK) or not os.access(file, os.R_OK | os.W_OK):
+            raise CannotStart(f"{data} belongs to another user: run this as the one that the server runs as")
     # A command tells what is wrong itself, in its answer or in one line; a log line beside that says it twice.
     logging.getLogger("registry").addHandler(logging.NullHandler())
-    db = Database(file)
-    try:
+    with _opened_database(config) as db:
         yield db, Stores(lambda region: stores.open_store(config, db, region))
-    finally:
-        db.close()
 
 
 @contextlib.contextmanager
-def opened_with_stores(config: Config) -> Iterator[tuple[Database, Stores]]:
+def opened_with_stores(config: Config) -> Iterator[tuple[Opened, Stores]]:
     """As `opened`, if this program can read and write the rows. Raises CannotStart."""
     with opened(config) as (db, found):
         _require_schema(db)
@@ -158,7 +157,7 @@ def opened_with_stores(config: Config) -> Iterator[tuple[Database, Stores]]:
 
 
 @contextlib.contextmanager
-def opened_rows(config: Config) -> Iterator[Database]:
+def opened_rows(config: Config) -> Iterator[Opened]:
     """The database that `opened` finds, if this program can read its rows. Raises CannotStart."""
     with opened_with_stores(config) as (db, _stores):
         yield db
@@ -188,7 +187,7 @@ def refuse_unfinished(data: Path) -> None:
         raise CannotStart(f"{data} holds a restore that did not finish: delete the directory and restore again")
 
 
-def sealer_of(config: Config, db: Database) -> Sealer:
+def sealer_of(config: Config, db: Opened) -> Sealer:
     """The installation's keys, for a command beside the server. Raises CannotStart."""
     return _sealer(config, Path(config.server.data), db)
 
@@ -218,22 +217,28 @@ def _alone(data: Path) -> Iterator[None]:
         os.close(directory)
 
 
-def _open_database(data: Path) -> Database:
-    path = data / DATABASE
-    trouble = engine.unusable(path)
-    if trouble is None:
-        try:
-            return Database(path)
-        except OSError as error:
-            trouble = error.strerror
-    raise CannotStart(f"cannot use the database {path}: {trouble}; if it is damaged, restore it from a backup")
+@contextlib.contextmanager
+def _opened_database(config: Config) -> Iterator[Opened]:
+    try:
+        db = databases.open_database(config)
+    except DatabaseUnusable as error:
+        raise CannotStart(str(error)) from error
+    try:
+        yield db
+    finally:
+        db.close()
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 
-def _sealer(config: Config, data: Path, db: Database) -> Sealer:
+def _sealer(config: Config, data: Path, db: Opened) -> Sealer:
     """The installation's keys, unwrapped by the master key; those that are not there yet are made."""
+    if databases.is_shared(config) and not config.secrets.master_key:
+        raise CannotStart(
+            "with database.url all servers need one master key: make it by `openssl rand -hex 32`, keep it safe, and "
+            "set LONGSHORE_SECRETS__MASTER_KEY_FILE to its file on each"
+        )
     known = db.read_here(installation.installation_secrets)
     master = config.secrets.master_key or _master_key_file(data / MASTER_KEY, fresh=not known)
     wrapper = Sealer(dict.fromkeys(PURPOSES, _key_bytes(master)))
@@ -278,8 +283,8 @@ def _key_bytes(text: str) -> bytes:
     return found
 
 
-def _root_key(config: Config, environment: Mapping[str, str], data: Path) -> RootKey:
-    """From the environment, or the data directory, or made now."""
+def _root_key(config: Config, environment: Mapping[str, str], data: Path) -> RootKey | None:
+    """From the environment, or the data directory, or made now; None: from the database that servers share."""
     given = [environment.get(name, "") for name in _ROOT_VARIABLES]
     account, file = config.registry.account, data / ROOT_KEY
     if any(given):
@@ -289,11 +294,49 @@ def _root_key(config: Config, environment: Mapping[str, str], data: Path) -> Roo
                 "16 or more characters"
             )
         return RootKey(account=account, access_key_id=given[0], secret=given[1], file=None, is_new=False)
-    if file.exists():
-        return _read_root_key(file, account)
+    if databases.is_shared(config):
+        return None
+    return _read_root_key(file, account) if file.exists() else _new_root_key(account, file)
+
+
+def _new_root_key(account: str, file: Path) -> RootKey:
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
     key_id = "AKIA" + "".join(secrets.choice(alphabet) for _ in range(16))
     return RootKey(account=account, access_key_id=key_id, secret=secrets.token_urlsafe(30), file=file, is_new=True)
+
+
+def _common_root_key(db: Opened, sealer: Sealer, account: str, file: Path) -> RootKey:
+    """The one that the first server made; every server keeps it in its own directory, where commands look for it."""
+    new, now = _new_root_key(account, file), dt.datetime.now(dt.UTC)
+    row = _row_of(new, sealer, now)
+
+    def unit(tx: Tx) -> AccessKey:
+        known = access_keys.installed(tx, row.account)
+        if known is not None:
+            return known
+        accounts.insert(tx, row.account, now)
+        access_keys.install(tx, row)
+        stamps.move_policy(tx)
+        return row
+
+    kept = db.write_here(unit)
+    if kept.id == new.access_key_id:
+        return new
+    secret = sealer.open_bytes("secret", kept.sealed_secret).decode()
+    return dataclasses.replace(new, access_key_id=kept.id, secret=secret, is_new=False)
+
+
+def _row_of(key: RootKey, sealer: Sealer, now: dt.datetime) -> AccessKey:
+    account = AccountId(key.account)
+    return AccessKey(
+        id=key.access_key_id,
+        account=account,
+        owner_id=account,
+        sealed_secret=sealer.seal_bytes("secret", key.secret.encode()),
+        active=True,
+        installed=True,
+        created_at=now,
+    )
 
 
 def _read_root_key(file: Path, account: str) -> RootKey:
@@ -312,7 +355,7 @@ def _read_root_key(file: Path, account: str) -> RootKey:
         raise CannotStart(f"{file} is damaged: remove it, and a new root key is made at the next start") from None
 
 
-def _keep_root_key(db: Database, sealer: Sealer, key: RootKey) -> None:
+def _keep_root_key(db: Opened, sealer: Sealer, key: RootKey) -> None:
     """Make it the key of the root user that starts bring. One that is there is left alone: a restart writes nothing."""
     account = AccountId(key.account)
     known = db.read_here(lambda tx: access_keys.find(tx, key.access_key_id))
@@ -323,15 +366,7 @@ def _keep_root_key(db: Database, sealer: Sealer, key: RootKey) -> None:
     ):
         return
     now = dt.datetime.now(dt.UTC)
-    row = AccessKey(
-        id=key.access_key_id,
-        account=account,
-        owner_id=account,
-        sealed_secret=sealer.seal_bytes("secret", key.secret.encode()),
-        active=True,
-        installed=True,
-        created_at=now,
-    )
+    row = _row_of(key, sealer, now)
 
     def unit(tx: Tx) -> None:
         accounts.insert(tx, account, now)

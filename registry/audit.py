@@ -24,6 +24,7 @@ from registry.names import RegistryRef
 from registry.records import audit_log as rows
 from registry.records.audit_log import Decision, Entry
 from registry.records.engine import Rows, T, Tx, Unit
+from registry.records.hot import Question
 
 OPERATOR: Final = "operator"  # in the place of an ARN: who has a shell beside the data
 _COMMAND_LINE: Final = "command line"
@@ -172,6 +173,9 @@ class Witness:
 
     async def point(self, unit: Unit[T]) -> T:
         return await self._db.point(unit)
+
+    async def ask(self, question: Question) -> tuple[object, ...] | None:
+        return await self._db.ask(question)
 
     def version(self) -> int | None:
         return self._db.version()

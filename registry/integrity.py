@@ -25,7 +25,7 @@ from registry.model import Blob, Upload
 from registry.names import ALGORITHMS, Digest, Region
 from registry.records import blobs as blob_rows
 from registry.records import checks, schema
-from registry.records.engine import Database, Tx
+from registry.records.engine import Opened, Tx
 from registry.storage.base import BlobStore, Staged, StoreMismatch, Stores
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ _ASKED_OTHERWISE: Final = {("links", "blobs"), ("tags", "manifests")}
 
 
 async def check(
-    db: Database,
+    db: Opened,
     stores: Stores,
     *,
     now: dt.datetime,
@@ -68,7 +68,7 @@ class _Check:
     """One check, as far as it has come."""
 
     def __init__(
-        self, db: Database, stores: Stores, *, now: dt.datetime, deep: bool, accept_sparse: bool, watch: Watch
+        self, db: Opened, stores: Stores, *, now: dt.datetime, deep: bool, accept_sparse: bool, watch: Watch
     ) -> None:
         self._db, self._stores, self._now, self._watch = db, stores, now, watch
         self._deep, self._accept_sparse = deep, accept_sparse
@@ -148,7 +148,7 @@ class _Check:
         except DatabaseDamaged as error:
             troubles = [error.why]
         for trouble in troubles:
-            await self._report("database", self._db.path.name, f"SQLite says: {trouble}")
+            await self._report("database", self._db.name, f"SQLite says: {trouble}")
         if troubles:
             return False
         await self._look(schema.require)

@@ -19,7 +19,7 @@ from longshore.cli.options import with_data, with_output
 from registry.names import AccountId, BadName, Region, RegistryRef
 
 if TYPE_CHECKING:
-    from registry.records.engine import Database, T, Tx, Unit
+    from registry.records.engine import Opened, T, Tx, Unit
 
 
 @click.group()
@@ -54,7 +54,7 @@ _ACCOUNT = click.argument("account_id", metavar="ACCOUNT_ID", callback=_account)
 
 
 @contextlib.contextmanager
-def _opened(config: configuration.Config) -> "Iterator[Database]":
+def _opened(config: configuration.Config) -> "Iterator[Opened]":
     from longshore import wiring
 
     try:
@@ -65,7 +65,7 @@ def _opened(config: configuration.Config) -> "Iterator[Database]":
 
 
 def _change(
-    config: configuration.Config, db: "Database", unit: "Unit[T]", action: str, account_id: AccountId, **parameters: str
+    config: configuration.Config, db: "Opened", unit: "Unit[T]", action: str, account_id: AccountId, **parameters: str
 ) -> "T":
     """What `unit` makes of the account, on record."""
     from registry import audit

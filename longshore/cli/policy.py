@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from policies.documents import Policy
     from registry.auth.authorizer import Explained
     from registry.auth.principals import Principal
-    from registry.records.engine import Database
+    from registry.records.engine import Opened
 
 # Actions of ECR that are no operations. Source: AWS service authorization reference.
 _PERMISSION_ONLY: Final = ("ecr:BatchImportUpstreamImage", "ecr:ReplicateImage", "ecr:GetImageCopyStatus")
@@ -146,7 +146,7 @@ def _principal(tx: Any, *, arn: str) -> "Principal":
 
 
 async def _explained(
-    db: "Database",
+    db: "Opened",
     principal: "Principal",
     action: str,
     resource: str,

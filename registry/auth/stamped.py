@@ -2,9 +2,10 @@
 
 Every change of an identity, a key, a policy or a repository moves one stamp in its own transaction. So what was read
 under a stamp holds while the stamp is the same; and the stamp itself need not be read while no one has committed
-anything, which the database tells in microseconds (`Rows.version`). Where it cannot tell, the stamp is read each time.
-Nothing is ever answered from here that was not confirmed for this very request: a change takes effect with its commit,
-in every process.
+anything, which the database tells in microseconds (`Rows.version`). Where it cannot tell, the stamp is asked for each
+time, together with all others who ask at that moment. Nothing is ever answered from here that was not confirmed for
+this very request: a change takes effect with its commit, in every process, and where the database does not answer
+nothing is allowed.
 """
 
 from collections import OrderedDict
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 from registry.records import stamps
 from registry.records.engine import Rows, T, Tx, Unit
+from registry.records.hot import STAMP
 
 _MOST: Final = 4096  # values that are kept
 
@@ -30,11 +32,14 @@ class Stamped:
         """The stamp as it is now."""
         version = self._db.version()
         if version is None or version != self._version or self._stamp is None:
-            found = await self._db.point(stamps.policy)
+            answer = await self._db.ask(STAMP)
+            assert answer is not None and isinstance(answer[0], int)
+            found = answer[0]
             if found != self._stamp:
                 self._values.clear()
             # The version is from before the stamp was read: what is committed in between moves it again.
             self._version, self._stamp = version, found
+            return found
         return self._stamp
 
     async def get(self, key: Hashable, unit: Unit[T]) -> T:

@@ -57,6 +57,12 @@ def insert(tx: Tx, key: AccessKey) -> None:
     )
 
 
+def installed(tx: Tx, account: AccountId) -> AccessKey | None:
+    """The key that a start brought for the account."""
+    row = tx.execute(sa.select(access_keys).where(_k.account == account, _k.installed)).one_or_none()
+    return None if row is None else _key(row)
+
+
 def install(tx: Tx, key: AccessKey) -> None:
     """Make `key` the one that the start brought: one that an earlier start brought for the account ends with this."""
     mine = sa.and_(_k.account == key.account, _k.installed)

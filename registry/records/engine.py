@@ -31,6 +31,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 
 from registry.errors import DatabaseDamaged, DatabaseUnavailable, LongshoreError, StorageFull
+from registry.records.hot import Question
 
 T = TypeVar("T")
 Tx = sa.Connection
@@ -40,9 +41,9 @@ _log = logging.getLogger(__name__)
 
 _READERS = 4
 _BATCH = 256
-_QUEUE_SECONDS = 5.0  # that a unit waits for its turn: for those before it, another process, a foreign lock (F24)
-_ANSWER_SECONDS = 15.0  # that it may take from then on
-_BUSY_MS = int(_QUEUE_SECONDS * 1000)
+QUEUE_SECONDS = 5.0  # that a unit waits for its turn: for those before it, another process, a foreign lock (F24)
+ANSWER_SECONDS = 15.0  # that it may take from then on
+_BUSY_MS = int(QUEUE_SECONDS * 1000)
 
 
 @dataclasses.dataclass(slots=True)
@@ -92,8 +93,34 @@ class Rows(Protocol):
         """`read` of a few rows by key."""
         ...
 
+    async def ask(self, question: Question) -> tuple[object, ...] | None:
+        """What a question of `hot` finds, after every commit that was acknowledged before; None: not even a stamp."""
+        ...
+
     def version(self) -> int | None:
         """A number that another commit, whoever makes it, will have changed; None where that cannot be told."""
+        ...
+
+
+class Opened(Rows, Protocol):
+    """The database as start-up and commands have it, which wait where they stand."""
+
+    name: str
+
+    def read_here(self, unit: Unit[T]) -> T:
+        """`read` for callers without an event loop."""
+        ...
+
+    def write_here(self, unit: Unit[T]) -> T:
+        """`write` for callers without an event loop."""
+        ...
+
+    def start_here(self, unit: Unit[T]) -> T:
+        """`write_here` of what a start does before anything else: one start at a time, on any number of machines."""
+        ...
+
+    def close(self) -> None:
+        """Finish what is queued. The database must not be used afterwards."""
         ...
 
 
@@ -101,7 +128,7 @@ class Database:
     """One SQLite database file, opened by one process among possibly several."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.name = path, path.name
         self._engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.pool.NullPool)
         sa.event.listen(self._engine, "connect", _prepare)
         sa.event.listen(self._engine, "begin", _begin)
@@ -125,10 +152,10 @@ class Database:
         self._queue.put(job)
         answer: asyncio.Future[T] = asyncio.wrap_future(job.future)
         try:
-            done, _ = await asyncio.wait([answer], timeout=_QUEUE_SECONDS)
+            done, _ = await asyncio.wait([answer], timeout=QUEUE_SECONDS)
             # A unit that has not begun is called off, and one that has is waited for.
             if not done and not job.future.cancel():
-                done, _ = await asyncio.wait([answer], timeout=_ANSWER_SECONDS)
+                done, _ = await asyncio.wait([answer], timeout=ANSWER_SECONDS)
             if not done:
                 raise DatabaseUnavailable
             return answer.result()
@@ -154,10 +181,13 @@ class Database:
         """As `Rows.version`; numbers of different threads have nothing to do with each other."""
         return int(self._watcher().execute("PRAGMA data_version").fetchone()[0])
 
-    def glance(self, statement: str, parameters: tuple[object, ...]) -> tuple[object, ...] | None:
-        """The one row of a statement, by the driver itself: for the few places where each microsecond counts."""
-        rows: list[tuple[object, ...]] = self._watcher().execute(statement, parameters).fetchall()
+    def glance(self, question: Question) -> tuple[object, ...] | None:
+        """`ask`, at once and by the driver itself: for the few places where each microsecond counts."""
+        rows: list[tuple[object, ...]] = self._watcher().execute(question.sqlite, question.parameters).fetchall()
         return rows[0] if rows else None
+
+    async def ask(self, question: Question) -> tuple[object, ...] | None:
+        return self.glance(question)
 
     def _watcher(self) -> sqlite3.Connection:
         """This thread's connection that never writes and never holds a transaction open: `data_version` would miss its
@@ -184,11 +214,15 @@ class Database:
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
         self._queue.put(_Job(unit, future))
         try:
-            return future.result(_ANSWER_SECONDS)
+            return future.result(ANSWER_SECONDS)
         except TimeoutError:
             if future.cancel():
                 raise DatabaseUnavailable from None
             return future.result()  # it has begun: a migration takes what it takes
+
+    def start_here(self, unit: Unit[T]) -> T:
+        """As `Opened.start_here`: whoever starts has locked the data directory."""
+        return self.write_here(unit)
 
     def close(self) -> None:
         """Finish what is queued and close every connection. The database must not be used afterwards."""
@@ -266,7 +300,7 @@ class Database:
 def unusable(path: Path) -> str | None:
     """What keeps the file from being a database, in SQLite's words; None where it is one, or can become one."""
     try:
-        with contextlib.closing(sqlite3.connect(path, timeout=_QUEUE_SECONDS)) as connection:
+        with contextlib.closing(sqlite3.connect(path, timeout=QUEUE_SECONDS)) as connection:
             connection.execute("PRAGMA schema_version").fetchone()
     except sqlite3.Error as error:
         return str(error)
@@ -291,7 +325,7 @@ def _begin(connection: sa.Connection) -> None:
 
 async def _in_time(future: asyncio.Future[T]) -> T:
     try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
+        async with asyncio.timeout(ANSWER_SECONDS):
             return await future
     except TimeoutError:
         raise DatabaseUnavailable from None

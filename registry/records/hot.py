@@ -1,27 +1,53 @@
-"""The few statements that run by the driver itself, each one row: the policy stamp, and what an answer stands on."""
+"""The few questions that the driver itself answers, each by one row: the policy stamp, and what an answer stands on.
 
-from typing import Final
+On SQLite each is a statement of its own, for microseconds. On PostgreSQL one statement answers all that are asked at
+the same time: it takes arrays, and gives one row for each place of them, in order.
+"""
+
+from typing import Final, NamedTuple
 
 from registry.names import Digest, Tag
 
-_STAMP: Final = "SELECT s.value, {column} FROM stamps s LEFT JOIN {join} WHERE s.name = 'policy'"
-_TAG: Final = _STAMP.format(column="t.manifest_id", join="tags t ON t.repository_id = ? AND t.name = ?")
-_MANIFEST: Final = _STAMP.format(column="m.id", join="manifests m ON m.repository_id = ? AND m.digest = ?")
 
-_BLOB: Final = (
-    "SELECT s.value, b.id, b.key, b.damaged FROM stamps s "
-    "LEFT JOIN links l ON l.repository_id = ? AND l.digest = ? LEFT JOIN blobs b ON b.id = l.blob_id "
-    "WHERE s.name = 'policy'"
+class Question(NamedTuple):
+    """`parameters` are those of `sqlite`; `postgresql` takes an array of each."""
+
+    sqlite: str
+    postgresql: str
+    parameters: tuple[object, ...] = ()
+
+
+_STAMP: Final = "SELECT s.value, {columns} FROM stamps s LEFT JOIN {join} WHERE s.name = 'policy'"
+_STAMPS: Final = (
+    "SELECT s.value, {columns} FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS q(repository_id, reference, n) "
+    "JOIN stamps s ON s.name = 'policy' LEFT JOIN {join} ORDER BY q.n"
 )
+_KINDS: Final = {
+    "tag": ("t.manifest_id", "tags t ON t.repository_id = {0} AND t.name = {1}"),
+    "manifest": ("m.id", "manifests m ON m.repository_id = {0} AND m.digest = {1}"),
+    "blob": (
+        "b.id, b.key, b.damaged",
+        "links l ON l.repository_id = {0} AND l.digest = {1} LEFT JOIN blobs b ON b.id = l.blob_id",
+    ),
+}
+_STATEMENTS: Final = {
+    kind: (
+        _STAMP.format(columns=columns, join=join.format("?", "?")),
+        _STAMPS.format(columns=columns, join=join.format("q.repository_id", 'q.reference COLLATE "C"')),
+    )
+    for kind, (columns, join) in _KINDS.items()
+}
+_POLICY_STAMP: Final = "SELECT value FROM stamps WHERE name = 'policy'"
 
-Question = tuple[str, tuple[object, ...]]  # a statement and its parameters
+STAMP: Final = Question(_POLICY_STAMP, _POLICY_STAMP)  # the policy stamp: (stamp,)
 
 
 def manifest(repository_id: int, reference: Digest | Tag) -> Question:
     """Which manifest a digest or tag names: (stamp, manifest id), the latter None where there is none."""
-    return (_MANIFEST if isinstance(reference, Digest) else _TAG), (repository_id, str(reference))
+    kind = "manifest" if isinstance(reference, Digest) else "tag"
+    return Question(*_STATEMENTS[kind], (repository_id, str(reference)))
 
 
 def blob(repository_id: int, digest: Digest) -> Question:
     """Which bytes a repository hands out under a digest: (stamp, blob id, key, 1 if they are damaged)."""
-    return _BLOB, (repository_id, str(digest))
+    return Question(*_STATEMENTS["blob"], (repository_id, str(digest)))

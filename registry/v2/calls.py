@@ -12,7 +12,7 @@ from registry.context import Context, Deps
 from registry.errors import RepositoryAlreadyExists, RepositoryNotFound
 from registry.model import Repository
 from registry.names import Digest, RepositoryName, repository_arn
-from registry.records.engine import Database
+from registry.records.engine import Rows
 from registry.v2.errors import API_VERSION
 
 # With bytes that someone pushed: whatever they are or say they are, no browser may take them for a page of this origin
@@ -28,8 +28,8 @@ PUSHED: Final[Mapping[str, str]] = {
 class Beforehand:
     """The commit and the stamp that were there before anything was read for a request."""
 
-    db: Database
-    version: int
+    db: Rows
+    version: int | None  # where the database tells
     stamp: int
 
 

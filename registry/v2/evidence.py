@@ -4,6 +4,8 @@ An answer to a read stands on: who asks may do it, as rows about rights say (all
 them moves); the rows of what was read; the file that was sent, where one was; and the time until which the credential
 is good. The number of the last commit tells whether any row changed at all; only where it moved are the rows looked at
 again. The file is looked at each time: it must be the one whose bytes were verified.
+
+Where the database does not tell of commits, the rows are asked each time, by one statement for all who ask then.
 """
 
 import dataclasses
@@ -16,7 +18,7 @@ from aiohttp import web
 
 from registry.auth.authorizer import OF_THE_CLOCK
 from registry.context import Deps
-from registry.records.engine import Database
+from registry.records.engine import Database, Rows
 from registry.records.hot import Question
 from registry.storage.disk import identity_of
 from registry.v2.calls import Beforehand, Call
@@ -26,24 +28,30 @@ from registry.v2.calls import Beforehand, Call
 class Evidence:
     """What one answer stands on. `version` is from before the rows were read, so a commit in between is noticed."""
 
-    db: Database
-    version: int
-    statement: str  # reads the stamp, and what was read
-    parameters: tuple[object, ...]
-    found: tuple[object, ...]  # what the statement gave
+    db: Rows
+    version: int | None
+    question: Question  # for the stamp, and what was read
+    found: tuple[object, ...]  # its answer
     until: float  # seconds since 1970
     file: tuple[Path, str] | None = None  # the file that was sent, and the identity under which it was verified
 
-    def holds(self, now: float) -> bool:
-        """Whether it would be answered the same now."""
+    def holds(self, now: float) -> bool | None:
+        """Whether it would be answered the same now; None: that must be asked, of `still_holds`."""
         if now >= self.until or not self._is_the_file():
             return False
         version = self.db.version()
+        if version is None:
+            return None
         if version != self.version:
-            if self.db.glance(self.statement, self.parameters) != self.found:
+            assert isinstance(self.db, Database)
+            if self.db.glance(self.question) != self.found:
                 return False
             self.version = version
         return True
+
+    async def still_holds(self) -> bool:
+        """Whether the rows would answer the same. Raises DatabaseUnavailable."""
+        return await self.db.ask(self.question) == self.found
 
     def _is_the_file(self) -> bool:
         if self.file is None:
@@ -58,10 +66,7 @@ class Evidence:
 EVIDENCE: Final = web.RequestKey("evidence", Evidence)
 
 
-async def beforehand(deps: Deps) -> Beforehand | None:
-    """None where the database cannot tell of commits: then nothing is kept."""
-    if not isinstance(deps.db, Database):
-        return None
+async def beforehand(deps: Deps) -> Beforehand:
     version = deps.db.version()
     return Beforehand(deps.db, version, await deps.stamped.stamp())
 
@@ -74,8 +79,7 @@ def give(call: Call, question: Question, *found: object, file: tuple[Path, str] 
     call.request[EVIDENCE] = Evidence(
         db=before.db,
         version=before.version,
-        statement=question[0],
-        parameters=question[1],
+        question=question,
         found=(before.stamp, *found),
         until=until.timestamp() if until is not None else math.inf,
         file=file,
