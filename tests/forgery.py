@@ -13,7 +13,7 @@ from tests.servers import RunningServer
 @contextlib.contextmanager
 def deps_of(server: RunningServer) -> Iterator[Deps]:
     """The parts of another process on the data of a running server."""
-    deps = wiring.build(config.load(data=server.data, file=None, env={}, flags={}), server.url)
+    deps = wiring.build(config.load(data=server.data, file=None, env=server.environment, flags={}), server.url)
     try:
         yield deps
     finally:

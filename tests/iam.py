@@ -92,7 +92,13 @@ def admin(server: RunningServer, *arguments: str, text: str | None = None) -> su
     """`longshore admin ...` beside a running server; `text` goes to its standard input."""
     command = [sys.executable, "-m", "longshore", "admin", *arguments, "--data", str(server.data)]
     return subprocess.run(
-        command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False, input=text
+        command,
+        cwd=ROOT,
+        env=clean_environment(**server.environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        input=text,
     )
 
 
@@ -102,7 +108,7 @@ _numbers = itertools.count(1)
 def make_account(server: RunningServer) -> tuple[str, Keys]:
     """An account that no other test uses, and its root user's key: made beside the server, as the command does it."""
     account = AccountId(f"{os.getpid():07}{next(_numbers):05}")
-    config = configuration.load(data=server.data, file=None, env={}, flags={})
+    config = configuration.load(data=server.data, file=None, env=server.environment, flags={})
     with wiring.opened_rows(config) as db:
         sealer = wiring.sealer_of(config, db)
         made = db.write_here(lambda tx: accounts.create(tx, account, sealer, dt.datetime.now(dt.UTC)))

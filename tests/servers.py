@@ -18,6 +18,9 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 
+from tests import elsewhere
+from tests.round_robin import RoundRobin
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 KEY_ID: Final = "AKIATESTTESTTESTTEST"
 SECRET: Final = "a-secret/of+this-test-run-only"
@@ -52,13 +55,22 @@ def clean_environment(**more: str) -> dict[str, str]:
 class RunningServer:
     """`longshore serve` on a data directory. It may be stopped, killed and started again on the same port."""
 
-    def __init__(self, data: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, data: Path, *arguments: str, servers: int = elsewhere.SERVERS, **environment: str) -> None:
+        """`servers`: so many of them, that share one database, behind one relay; `pid` and `output` are the first's."""
         self.data, self.arguments = data, arguments
         self.environment = {
             "LONGSHORE_ROOT_ACCESS_KEY_ID": KEY_ID,
             "LONGSHORE_ROOT_SECRET_ACCESS_KEY": SECRET,
+            **elsewhere.environment(data),
             **environment,
         }
+        self._relay = RoundRobin() if servers > 1 else None
+        self.others: list[RunningServer] = []
+        if self._relay is not None:
+            self.environment.setdefault("LONGSHORE_REGISTRY__PUBLIC_URL", self._relay.url)
+            for number in range(2, servers + 1):
+                own = data if self._keeps_bytes_on_disk else data.with_name(f"{data.name}-{number}")
+                self.others.append(RunningServer(own, *arguments, servers=1, **self.environment))
         self.url = ""
         self.output: list[str] = []  # lines of standard output and standard error
         self._process: subprocess.Popen[str] | None = None
@@ -79,8 +91,21 @@ class RunningServer:
         port = [] if "--port" in self.arguments else ["--port", str(self._port)]
         return [sys.executable, "-m", "longshore", "serve", "--data", str(self.data), *port, *self.arguments]
 
+    @property
+    def _keeps_bytes_on_disk(self) -> bool:
+        return self.environment.get("LONGSHORE_STORAGE__KIND", "disk") == "disk"
+
     def start(self) -> None:
         """Return when it says that it is ready. Raises AssertionError with its output where it ends instead."""
+        self._start()
+        if self._relay is not None:
+            self._relay.targets = [urlsplit(self.url).port or 0]
+            for other in self.others:
+                other.start()
+                self._relay.targets.append(urlsplit(other.url).port or 0)
+            self.url = self._relay.url
+
+    def _start(self) -> None:
         ready = threading.Event()
         self.url = ""
         self._process = subprocess.Popen(
@@ -102,6 +127,8 @@ class RunningServer:
 
     def stop(self) -> int:
         """SIGTERM, and wait: the exit code."""
+        for other in self.others:
+            other.stop()
         if self._process is None:
             return 0
         if self._process.poll() is None:
@@ -114,6 +141,8 @@ class RunningServer:
 
     def kill(self) -> None:
         """SIGKILL to all its processes."""
+        for other in self.others:
+            other.kill()
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -107,7 +107,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 def _expired(server: RunningServer) -> tuple[str, Keys]:
     """A docker token of the root user, and temporary credentials, that were good until a moment ago."""
-    loaded = config.load(data=server.data, file=None, env={}, flags={})
+    loaded = config.load(data=server.data, file=None, env=server.environment, flags={})
     with wiring.opened_rows(loaded) as db:
         sealer = wiring.sealer_of(loaded, db)
     then = dt.datetime.now(dt.UTC) - dt.timedelta(hours=12, seconds=1)

@@ -108,7 +108,7 @@ async def test_it_ends_after_an_hour(shared_server, repository, built, age, stat
         def now(self) -> dt.datetime:
             return dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age)
 
-    loaded = config.load(data=shared_server.data, file=None, env={}, flags={})
+    loaded = config.load(data=shared_server.data, file=None, env=shared_server.environment, flags={})
     deps = dataclasses.replace(wiring.build(loaded, shared_server.url), clock=Behind())
     try:
         registry = RegistryRef(AccountId(ACCOUNT), Region(REGION))

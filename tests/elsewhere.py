@@ -1,0 +1,65 @@
+"""Where the servers of a test run keep rows and bytes, and how many share them, as the run's environment says.
+
+    LONGSHORE_TEST_DATABASE=postgresql   rows in a PostgreSQL database of each data directory's own
+    LONGSHORE_TEST_STORE=s3              bytes in a bucket of each data directory's own (versitygw)
+    LONGSHORE_TEST_SERVERS=3             three server processes behind a relay that sends each request to the next one
+
+Nothing is set in an ordinary run: rows and bytes lie in the data directory, and one process serves them.
+"""
+
+import atexit
+import functools
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tests.pg_servers import PostgresService
+    from tests.s3_servers import S3Service
+
+DATABASE: Final = os.environ.get("LONGSHORE_TEST_DATABASE", "sqlite")
+STORE: Final = os.environ.get("LONGSHORE_TEST_STORE", "disk")
+SERVERS: Final = int(os.environ.get("LONGSHORE_TEST_SERVERS", "1"))
+assert DATABASE in ("sqlite", "postgresql") and STORE in ("disk", "s3") and 1 <= SERVERS <= 9
+
+MASTER_KEY: Final = "6b" * 32
+
+
+def environment(data: Path) -> dict[str, str]:
+    """What a server of this data directory is told beside its arguments; the same each time."""
+    return dict(_environment(Path(os.path.abspath(data))))
+
+
+@functools.cache
+def _environment(data: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    if DATABASE == "postgresql":
+        found |= {"LONGSHORE_DATABASE__URL": postgresql().new_database(), "LONGSHORE_SECRETS__MASTER_KEY": MASTER_KEY}
+    if STORE == "s3":
+        from tests import s3_servers
+
+        found |= s3_servers.new_bucket(_s3()).environment()
+    return found
+
+
+@functools.cache
+def postgresql() -> "PostgresService":
+    """The one PostgreSQL server of this process, running until its end."""
+    from tests.pg_servers import PostgresService
+
+    service = PostgresService()
+    atexit.register(service.remove)
+    service.make()
+    service.start()
+    return service
+
+
+@functools.cache
+def _s3() -> "S3Service":
+    from tests.s3_servers import S3Service
+
+    service = S3Service("versitygw", Path(tempfile.mkdtemp(prefix="longshore-s3-")) / "objects")
+    atexit.register(service.stop)
+    service.start()
+    return service
