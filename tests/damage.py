@@ -1,17 +1,28 @@
 """Harm done to stored bytes behind a server's back, and looks at what it keeps on disk."""
 
 import contextlib
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests import elsewhere
+
 
 @contextlib.contextmanager
-def database(data: Path) -> Iterator[sqlite3.Connection]:
+def database(data: Path) -> Iterator[Any]:
     """A data directory's database, while its server runs; what is changed is committed."""
+    url = elsewhere.environment(data).get("LONGSHORE_DATABASE__URL")
+    if url is not None:
+        from tests.pg_servers import connected
+
+        with connected(url) as rows:
+            yield rows
+        return
     connection = sqlite3.connect(data / "longshore.db", timeout=10)
+    connection.row_factory = sqlite3.Row
     try:
         with connection:
             yield connection
@@ -19,10 +30,23 @@ def database(data: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
+@contextlib.contextmanager
+def no_writer(data: Path) -> Iterator[None]:
+    """While the block runs, whoever wants to write waits."""
+    if "LONGSHORE_DATABASE__URL" in elsewhere.environment(data):
+        with database(data) as db:
+            db.execute("BEGIN")
+            db.execute("LOCK TABLE alembic_version IN EXCLUSIVE MODE")
+            yield
+        return
+    with open(data / "write.lock", "r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def row_of(data: Path, digest: str) -> dict[str, Any]:
     """The row of a blob."""
     with database(data) as db:
-        db.row_factory = sqlite3.Row
         return dict(db.execute("SELECT * FROM blobs WHERE digest = ?", (digest,)).fetchone())
 
 

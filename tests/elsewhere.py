@@ -26,21 +26,25 @@ assert DATABASE in ("sqlite", "postgresql") and STORE in ("disk", "s3") and 1 <=
 MASTER_KEY: Final = "6b" * 32
 
 
+_chosen: dict[Path, dict[str, str]] = {}
+
+
 def environment(data: Path) -> dict[str, str]:
     """What a server of this data directory is told beside its arguments; the same each time."""
-    return dict(_environment(Path(os.path.abspath(data))))
+    return dict(_chosen.get(Path(os.path.abspath(data))) or choose(data))
 
 
-@functools.cache
-def _environment(data: Path) -> dict[str, str]:
+def choose(data: Path, *, database: str = DATABASE, store: str = STORE) -> dict[str, str]:
+    """Say, before its first server is made, where a data directory's rows and bytes are to lie."""
     found: dict[str, str] = {}
-    if DATABASE == "postgresql":
+    if database == "postgresql":
         found |= {"LONGSHORE_DATABASE__URL": postgresql().new_database(), "LONGSHORE_SECRETS__MASTER_KEY": MASTER_KEY}
-    if STORE == "s3":
+    if store == "s3":
         from tests import s3_servers
 
         found |= s3_servers.new_bucket(_s3()).environment()
-    return found
+    _chosen[Path(os.path.abspath(data))] = found
+    return dict(found)
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import dockerd
+from tests import pg_servers
 
 
 def _found(program: str) -> Callable[[], bool]:
@@ -67,6 +68,7 @@ PARTS: Final[Mapping[str, Callable[[], bool]]] = {
     "systemd-analyze": _found("systemd-analyze"),
     "oci-conformance": _named("LONGSHORE_TEST_OCI_CONFORMANCE"),
     "versitygw": _found("versitygw"),
+    "postgresql": lambda: pg_servers.programs() is not None,
     "minio": _named("LONGSHORE_TEST_MINIO"),
 }
 # Parts that CI cannot be asked for: in no package registry, part of the machine, or too long to build.

@@ -1,17 +1,20 @@
 """Real PostgreSQL servers on loopback, each in a directory of its own and run by a user without rights."""
 
+import asyncio
 import contextlib
 import functools
 import itertools
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.servers import clean_environment
 from tests.waiting import until
@@ -136,6 +139,46 @@ class PostgresService:
 
     def _as_user(self) -> dict[str, int]:
         return {} if self._user is None else {"user": self._user.pw_uid, "group": self._user.pw_gid}
+
+
+class Rows(list[Any]):
+    """The rows of a statement, as sqlite3 gives them."""
+
+    def fetchone(self) -> Any:
+        return self[0] if self else None
+
+    def fetchall(self) -> list[Any]:
+        return self
+
+
+class Connected:
+    """A connection as sqlite3 has it: values stand at `?`."""
+
+    def __init__(self, driver: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._driver, self._loop = driver, loop
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
+        numbers = itertools.count(1)
+        statement = re.sub(r"\?", lambda _: f"${next(numbers)}", statement)
+        return Rows(self._loop.run_until_complete(self._driver.fetch(statement, *values)))
+
+    def executemany(self, statement: str, many: Iterable[Sequence[Any]]) -> None:
+        for values in many:
+            self.execute(statement, values)
+
+
+@contextlib.contextmanager
+def connected(url: str) -> Iterator[Connected]:
+    """A database, while its servers run; what is changed is committed statement by statement."""
+    import asyncpg
+
+    loop = asyncio.new_event_loop()
+    driver = loop.run_until_complete(asyncpg.connect(url.replace("+asyncpg", "", 1)))
+    try:
+        yield Connected(driver, loop)
+    finally:
+        loop.run_until_complete(driver.close())
+        loop.close()
 
 
 def _unprivileged() -> pwd.struct_passwd | None:

@@ -35,7 +35,8 @@ _PAUSE: Final = 0.1  # seconds between two tries to connect
 _ROLLBACK_SECONDS: Final = 1.0
 
 _CONFLICT: Final = frozenset({"40001", "40P01", "23505", "23503"})  # in the way of each other: again, alone
-_LOST: Final = ("08", "57P", "25P03", "25006")  # no connection any more, or one to a server that takes no writes
+_LOST: Final = ("08", "57P", "25P03")  # no connection any more
+_ON_STANDBY: Final = "25006"  # to a server that takes no writes any more
 _REFUSED: Final = ("28", "3D", "42501")  # trying again would be refused again
 # The server keeps nothing of a unit whose process has stopped in its middle, and holds up no other for longer.
 _LIMITS: Final = "SET LOCAL lock_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '10s'"
@@ -81,10 +82,10 @@ class Held:
 
     def __init__(self, connection: "AsyncConnection", driver: Any) -> None:
         self._connection, self.driver = connection, driver
-        self._is_committing = False
+        self._how, self._is_committing = READING, False
 
     async def begin(self, how: str) -> None:
-        self._is_committing = False
+        self._how, self._is_committing = how, False
         await self.driver.execute(how)
 
     async def run(self, unit: Callable[[sa.Connection], T]) -> T:
@@ -106,7 +107,8 @@ class Held:
             return error
         original = getattr(error, "orig", None) or error
         state = str(getattr(original, "sqlstate", None) or "")
-        if self.driver.is_closed() or state.startswith(_LOST) or isinstance(error, OSError):
+        is_lost = state.startswith(_LOST) or (state == _ON_STANDBY and self._how != READING)
+        if self.driver.is_closed() or is_lost or isinstance(error, OSError):
             self.terminate()
             _log.warning("database: the connection is gone: %s", original)
             return DatabaseUnavailable() if self._is_committing else Again(error, alone=False)

@@ -45,6 +45,9 @@ async def pieces(request: web.BaseRequest, *, floor_seconds: int) -> AsyncIterat
         except TimeoutError:
             raise BodyCut(f"less than {_FLOOR} bytes a second came for {floor_seconds} s") from None
         except _GONE as error:
+            # The framework would drop what came while the request was still at the doors.
+            if left := b"".join(content._buffer)[content._buffer_offset :]:
+                yield left
             raise BodyCut("the connection was lost") from error
         if not piece:
             return

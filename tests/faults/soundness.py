@@ -1,23 +1,25 @@
-"""Whether a data directory is whole: what SQLite says, what `longshore check` says, and what the tags say."""
+"""Whether a data directory is whole: what its database says, what `longshore check` says, and what the tags say."""
 
-import contextlib
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+from tests import elsewhere
+from tests.damage import database
 from tests.servers import ROOT, RunningServer, clean_environment
 
 
 def assert_sound(data: Path) -> None:
     """No page, key, row or byte is wrong. The server may be running."""
-    with contextlib.closing(sqlite3.connect(data / "longshore.db")) as rows:
-        assert rows.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        assert rows.execute("PRAGMA foreign_key_check").fetchall() == []
-        assert rows.execute("SELECT count(*) FROM blobs WHERE damaged").fetchall() == [(0,)]
+    settings = elsewhere.environment(data)
+    with database(data) as rows:
+        if "LONGSHORE_DATABASE__URL" not in settings:
+            assert [tuple(row) for row in rows.execute("PRAGMA integrity_check")] == [("ok",)]
+            assert rows.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert tuple(rows.execute("SELECT count(*) FROM blobs WHERE damaged").fetchone()) == (0,)
     checked = subprocess.run(
         [sys.executable, "-m", "longshore", "check", "--deep", "--data", str(data)],
-        cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=120,
+        cwd=ROOT, env=clean_environment(**settings), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

@@ -1,4 +1,4 @@
-"""Two servers on one data directory, the same thing at the same instant (promises.md F28, F26, P3)."""
+"""Two servers on one database, the same thing at the same instant (promises.md F28, F26, P3)."""
 
 import functools
 import itertools
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests import elsewhere
 from tests.builders import Built, digest_of, image, push_blob, put_manifest
 from tests.faults.soundness import assert_sound
 from tests.servers import Answer, RunningServer
@@ -18,9 +19,12 @@ from tests.servers import Answer, RunningServer
 ROUNDS = int(os.environ.get("LONGSHORE_TEST_RACES", "40"))
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServer, RunningServer]]:
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real("postgresql"))])
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[RunningServer, RunningServer]]:
     data = tmp_path_factory.mktemp("pair") / "data"
+    elsewhere.choose(data, database=request.param)
     one, two = RunningServer(data), RunningServer(data)
     one.start()
     two.start()

@@ -1,7 +1,6 @@
 """Promises P4 and P7, faults F44 and F45, over the wire: bytes that were harmed are never served as a full 200, are
 unknown from then on, and are healed by one push for every repository that holds them."""
 
-import fcntl
 import os
 import shutil
 import time
@@ -13,7 +12,7 @@ import pytest
 from tests import wire
 from tests.builders import digest_of, image, push, push_blob, put_manifest, unique_bytes, unique_name
 from tests.conftest import Start
-from tests.damage import database, file_of, flip_bit, hide_harm, row_of
+from tests.damage import database, file_of, flip_bit, hide_harm, no_writer, row_of
 from tests.servers import RunningServer
 
 KIB = 1024
@@ -272,8 +271,7 @@ def test_always_reads_without_writing(start_server: Start) -> None:
     server.create("first")
     data = unique_bytes(300 * KIB)
     digest = push_blob(server, "first", data)
-    with open(server.data / "write.lock", "r+b") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with no_writer(server.data):
         started = time.monotonic()
         answer = server.request("GET", blob_path(digest))
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
+from registry.records.tables import repositories
 from tests.builders import (
     EMPTY,
     OCI_IMAGE,
@@ -182,7 +183,7 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
             "INSERT INTO tags SELECT repository_id, ?, id, pushed_at FROM manifests WHERE id = ?",
             [(f"t{number:06}", manifest) for number in range(1200)],
         )
-        columns = [row[1] for row in db.execute("PRAGMA table_info(repositories)") if row[1] not in ("id", "name")]
+        columns = [name for name in repositories.c.keys() if name not in ("id", "name")]  # noqa: SIM118 # not a dict
         db.executemany(
             f"INSERT INTO repositories (name, {', '.join(columns)}) SELECT ?, {', '.join(columns)} FROM repositories "
             "WHERE id = ?",
