@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -103,10 +104,11 @@ class PostgresService:
         self.stop(signal.SIGQUIT)
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def new_database(self, *, encoding: str = "UTF8") -> str:
-        """The URL of an empty database."""
+    def new_database(self, *, encoding: str = "UTF8", locale: str = "") -> str:
+        """The URL of an empty database. `locale`: one of ICU's."""
         name = f"registry_{os.getpid()}_{next(_numbers)}"
-        self.sql(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0", "postgres")
+        by_icu = f"LOCALE_PROVIDER icu ICU_LOCALE '{locale}'" if locale else ""
+        self.sql(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' {by_icu} TEMPLATE template0", "postgres")
         return self.url(name)
 
     def url(self, database: str, *, password: str = _QUOTED, port: int | None = None) -> str:
@@ -154,31 +156,46 @@ class Rows(list[Any]):
 class Connected:
     """A connection as sqlite3 has it: values stand at `?`."""
 
-    def __init__(self, driver: Any, loop: asyncio.AbstractEventLoop) -> None:
-        self._driver, self._loop = driver, loop
+    def __init__(self, url: str) -> None:
+        import asyncpg
+
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._driver = self._done(asyncpg.connect(url.replace("+asyncpg", "", 1)))
+
+    def close(self) -> None:
+        self._done(self._driver.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
         numbers = itertools.count(1)
         statement = re.sub(r"\?", lambda _: f"${next(numbers)}", statement)
-        return Rows(self._loop.run_until_complete(self._driver.fetch(statement, *values)))
+        return Rows(self._done(self._driver.fetch(statement, *values)))
 
     def executemany(self, statement: str, many: Iterable[Sequence[Any]]) -> None:
         for values in many:
             self.execute(statement, values)
 
+    def _done(self, work: Any) -> Any:
+        """In a loop of its own, also where one runs."""
+        return asyncio.run_coroutine_threadsafe(_awaited(work), self._loop).result(60)
+
+
+async def _awaited(work: Any) -> Any:
+    return await work
+
 
 @contextlib.contextmanager
 def connected(url: str) -> Iterator[Connected]:
     """A database, while its servers run; what is changed is committed statement by statement."""
-    import asyncpg
-
-    loop = asyncio.new_event_loop()
-    driver = loop.run_until_complete(asyncpg.connect(url.replace("+asyncpg", "", 1)))
+    found = Connected(url)
     try:
-        yield Connected(driver, loop)
+        yield found
     finally:
-        loop.run_until_complete(driver.close())
-        loop.close()
+        found.close()
 
 
 def _unprivileged() -> pwd.struct_passwd | None:

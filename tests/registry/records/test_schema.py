@@ -1,6 +1,7 @@
 """The shape that the scripts build is the one that the code speaks of, from empty and from every earlier one."""
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,21 +11,20 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
+from sqlalchemy.dialects import postgresql
 
 from registry.names import AccountId
 from registry.records import access_keys, accounts, schema, stamps
-from registry.records.engine import Database
 from registry.records.tables import metadata
+from tests import elsewhere
 
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
 SCRIPTS = Path(schema.__file__).with_name("migrations")
 
 
 @pytest.fixture
-def db(tmp_path):
-    opened = Database(tmp_path / "longshore.db")
-    yield opened
-    opened.close()
+def db(empty):
+    return empty
 
 
 def scripts() -> ScriptDirectory:
@@ -51,7 +51,7 @@ def test_the_newest_script_is_the_head():
 
 
 def test_an_empty_database_gets_the_shape_of_the_tables(db):
-    db.write_here(schema.upgrade)
+    db.start_here(schema.upgrade)
 
     assert db.read_here(differences) == []
     assert db.read_here(schema.version) == schema.HEAD
@@ -59,7 +59,7 @@ def test_an_empty_database_gets_the_shape_of_the_tables(db):
 
 
 def test_columns_may_be_null_where_the_tables_say_so(db):
-    db.write_here(schema.upgrade)
+    db.start_here(schema.upgrade)
 
     def nullable(tx):
         inspector = sa.inspect(tx)
@@ -79,18 +79,19 @@ def test_the_key_of_the_first_version_becomes_its_root_users(db):
 
     def old(tx):
         upgrade_to(tx, "0001")
-        tx.exec_driver_sql(
+        key = sa.text(
             "INSERT INTO access_keys (id, account, arn, sealed_secret, active, created_at) "
-            "VALUES ('AKIAOLD', '111122223333', 'arn:aws:iam::111122223333:root', x'00ff', 1, 1700000000000000)"
+            "VALUES ('AKIAOLD', '111122223333', 'arn:aws:iam::111122223333:root', :secret, TRUE, 1700000000000000)"
         )
+        tx.execute(key.bindparams(sa.bindparam("secret", b"\x00\xff", sa.LargeBinary)))
         tx.exec_driver_sql(
             "INSERT INTO repositories (account, region, name, created_at, mutability, mutability_filters, "
             "scan_on_push, encryption, resource_tags) "
-            "VALUES ('222233334444', 'us-east-1', 'app', 1700000000000000, 'MUTABLE', '[]', 0, 'AES256', '{}')"
+            "VALUES ('222233334444', 'us-east-1', 'app', 1700000000000000, 'MUTABLE', '[]', FALSE, 'AES256', '{}')"
         )
 
-    db.write_here(old)
-    db.write_here(schema.upgrade)
+    db.start_here(old)
+    db.start_here(schema.upgrade)
     key = db.read_here(lambda tx: access_keys.owned(tx, "AKIAOLD"))
 
     assert key is not None and key.user is None
@@ -100,8 +101,87 @@ def test_the_key_of_the_first_version_becomes_its_root_users(db):
     assert db.read_here(differences) == []
 
 
+def test_a_database_of_a_newer_program_is_refused_and_left_alone(db):
+    db.start_here(schema.upgrade)
+    db.start_here(lambda tx: tx.exec_driver_sql("UPDATE alembic_version SET version_num = '9001'"))
+
+    for unit in (schema.upgrade, schema.require):
+        with pytest.raises(schema.SchemaTooNew, match="9001"):
+            db.start_here(unit)
+
+    assert db.read_here(schema.version) == "9001"
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 5, 10, 20, 30, 40, 50])
+def test_a_start_that_ends_half_way_leaves_nothing_and_the_next_one_comes_to_the_end(db, after):
+    """F10. Every script runs in one transaction, whichever statement is its last."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(tx):
+        ran = 0
+
+        def count(*_):
+            nonlocal ran
+            ran += 1
+            if ran > after:
+                raise Killed
+
+        sa.event.listen(tx, "before_cursor_execute", count)
+        try:
+            schema.upgrade(tx)
+        finally:
+            sa.event.remove(tx, "before_cursor_execute", count)
+
+    with pytest.raises(Killed):
+        db.start_here(killed)
+    left = db.read_here(lambda tx: sa.inspect(tx).get_table_names())
+    db.start_here(schema.upgrade)
+
+    assert left == []
+    assert db.read_here(differences) == []
+
+
+@pytest.mark.real("postgresql")
+def test_starts_at_the_same_moment_do_it_once(another):
+    url = elsewhere.postgresql().new_database()
+    servers = [another(url) for _ in range(4)]
+    with ThreadPoolExecutor(len(servers)) as pool:
+        list(pool.map(lambda one: one.start_here(schema.upgrade), servers))
+
+    assert {one.read_here(schema.version) for one in servers} == {schema.HEAD}
+    assert servers[0].read_here(differences) == []
+
+
+@pytest.mark.real("postgresql")
+def test_names_compare_by_bytes_whatever_the_locale(another):
+    """In order and in uniqueness, as on SQLite: pages would skip and repeat otherwise."""
+    db = another(elsewhere.postgresql().new_database(locale="und-x-icu"))
+    db.start_here(schema.upgrade)
+
+    def collations(tx):
+        found = tx.execute(
+            sa.text(
+                "SELECT table_name, column_name FROM information_schema.columns "
+                "WHERE table_schema = 'public' AND collation_name = 'C'"
+            )
+        )
+        return {tuple(row) for row in found}
+
+    wanted = {
+        (table.name, column.name)
+        for table in metadata.tables.values()
+        for column in table.columns
+        if getattr(column.type.dialect_impl(postgresql.dialect()), "collation", None) == "C"
+    }
+
+    assert {"tags", "repositories", "manifests", "links"} <= {table for table, _ in wanted}
+    assert db.read_here(collations) == wanted
+
+
 def test_every_change_moves_the_policy_stamp(db):
-    db.write_here(schema.upgrade)
+    db.start_here(schema.upgrade)
     before = db.read_here(stamps.policy)
 
     db.write_here(stamps.changing(lambda tx: accounts.insert(tx, AccountId("111122223333"), NOW)))
