@@ -46,6 +46,22 @@ def open_database(config: Config) -> Opened:
         raise DatabaseUnusable(str(error)) from None
 
 
+def reach(config: Config) -> Opened:
+    """The database, which answers, for a command that can do nothing without it. Raises DatabaseUnusable."""
+    db = open_database(config)
+    if not isinstance(db, Database):
+        from registry.records.pg_connections import Unusable
+        from registry.records.postgresql import PostgreSQL
+
+        assert isinstance(db, PostgreSQL)
+        try:
+            db.reach_here()
+        except Unusable as error:
+            db.close()
+            raise DatabaseUnusable(str(error)) from error
+    return db
+
+
 def start(config: Config, db: Opened, unit: Unit[T]) -> T:
     """Run `unit` before anything else is done with the database, one start at a time. Raises DatabaseUnusable."""
     if not is_shared(config):

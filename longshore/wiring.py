@@ -15,7 +15,7 @@ import logging
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -66,7 +66,7 @@ class RootKey:
 def prepare(config: Config, environment: Mapping[str, str], listen_url: str) -> RootKey:
     """Make the data directory ready to serve. Raises CannotStart."""
     data = _data_directory(config)
-    with _alone(data), _opened_database(config) as db:
+    with _alone(data), _closing(databases.open_database, config) as db:
         try:
             databases.start(config, db, schema.upgrade)
             sealer = _sealer(config, data, db)
@@ -144,7 +144,7 @@ def opened(config: Config) -> Iterator[tuple[Opened, Stores]]:
             raise CannotStart(f"{data} belongs to another user: run this as the one that the server runs as")
     # A command tells what is wrong itself, in its answer or in one line; a log line beside that says it twice.
     logging.getLogger("registry").addHandler(logging.NullHandler())
-    with _opened_database(config) as db:
+    with _closing(databases.reach, config) as db:
         yield db, Stores(lambda region: stores.open_store(config, db, region))
 
 
@@ -218,9 +218,9 @@ def _alone(data: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _opened_database(config: Config) -> Iterator[Opened]:
+def _closing(opening: Callable[[Config], Opened], config: Config) -> Iterator[Opened]:
     try:
-        db = databases.open_database(config)
+        db = opening(config)
     except DatabaseUnusable as error:
         raise CannotStart(str(error)) from error
     try:

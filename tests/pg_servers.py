@@ -117,10 +117,18 @@ class PostgresService:
     def sql(self, statement: str, database: str) -> str:
         """Rows of a statement by psql, one a line."""
         return self._run(
-            "psql",
-            *("-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER),
-            *("-d", database, "-c", statement),
+            "psql", *("-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1"), *self._at(database), "-c", statement
         )
+
+    def dump(self, database: str) -> str:
+        """What pg_dump makes of it."""
+        return self._run("pg_dump", *self._at(database))
+
+    def load(self, dump: str, database: str) -> None:
+        self._run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *self._at(database), given=dump)
+
+    def _at(self, database: str) -> tuple[str, ...]:
+        return "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", database
 
     def _answers(self) -> bool:
         assert self._process is not None and self._process.poll() is None, (self.directory / "log").read_text()
@@ -128,12 +136,13 @@ class PostgresService:
             return self.sql("SELECT 1", "postgres") == "1\n"
         return False
 
-    def _run(self, program: str, *arguments: str) -> str:
+    def _run(self, program: str, *arguments: str, given: str = "") -> str:
         return subprocess.run(
             [str(_program(program)), *arguments],
             env=clean_environment(PGPASSWORD=PASSWORD, LC_ALL="C.UTF-8"),
             cwd=self.directory,
             check=True,
+            input=given,
             capture_output=True,
             text=True,
             **self._as_user(),

@@ -162,7 +162,7 @@ def test_law_3_pure_modules_take_the_time_as_an_argument(name: str) -> None:
 @pytest.mark.parametrize("path", modules("registry/records"), ids=name_of)
 def test_law_4_rows_know_no_network_and_wait_for_nothing(path: Path) -> None:
     assert not imports_of(path) & {"aiohttp", "socket", "urllib.request"}
-    if path.name != "engine.py":
+    if path.name not in ("engine.py", "pg_connections.py", "postgresql.py"):
         assert not [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.AsyncFunctionDef)]
 
 
@@ -209,12 +209,12 @@ def test_law_5_rooms_do_not_speak_http(room: str) -> None:
 
 @pytest.mark.parametrize("path", modules("registry"), ids=name_of)
 def test_law_6_nothing_is_fired_and_forgotten(path: Path) -> None:
-    """No task is started but by `ahead`, whose block waits for it. `intake` lets a thread run one step ahead, and waits
-    for it before it returns."""
+    """No task is started but by `ahead`, whose block waits for it, and in the loop of a PostgreSQL database, which ends
+    with the last of them. `intake` lets a thread run one step ahead, and waits for it before it returns."""
     started = [f"{line}: {call}" for line, call in calls_in(path) if call.endswith(("create_task", "ensure_future"))]
     ahead = [f"{line}: {call}" for line, call in calls_in(path) if call == "threads.start"]
 
-    assert not started or path.name == "ahead.py"
+    assert not started or path.name in ("ahead.py", "postgresql.py")
     assert not ahead or path.name == "intake.py"
 
 

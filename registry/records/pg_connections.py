@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -217,8 +218,9 @@ class Connections:
             return f"there is no database {database} at {where}"
         if isinstance(original, TimeoutError):
             return f"the database at {where} does not answer"
-        why = getattr(original, "strerror", None) or str(original) or type(original).__name__
-        return f"cannot reach the database at {where}: {' '.join(str(why).split())}"
+        number = getattr(original, "errno", None)
+        why = os.strerror(number) if number and number > 0 else str(original) or type(original).__name__
+        return f"cannot reach the database at {where}: {' '.join(why.split())}"
 
     async def _connect(self) -> Held:
         connection = await self._engine.connect()

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 _TRIES: Final = 4  # the first, and three more (F26)
 _MOST_NOTES: Final = 1000  # that wait; more are let go
 _MOST_QUESTIONS: Final = 256  # that one statement answers
-_START_SECONDS: Final = 3.0  # that a start waits for the server, which may be starting too
+_START_SECONDS: Final = 2.0  # that a start waits for the server, which may be starting too
 
 
 class PostgreSQL:
@@ -103,6 +103,10 @@ class PostgreSQL:
         Raises Unusable where the server cannot be reached or used.
         """
         return self._begun(self._start(unit)).result()
+
+    def reach_here(self) -> None:
+        """Return if the server can be reached. Raises Unusable."""
+        self._begun(self._reached()).result()
 
     def answer(self, questions: Sequence[Question]) -> "concurrent.futures.Future[list[tuple[object, ...] | None]]":
         """The answers to some questions, by statements that begin now."""
@@ -211,11 +215,17 @@ class PostgreSQL:
         finally:
             self._asking.release()
 
-    async def _start(self, unit: Unit[T]) -> T:
+    async def _reached(self) -> None:
+        await self._connections.give(await self._first())
+
+    async def _first(self) -> Held:
         try:
-            held = await self._connections.take(_START_SECONDS)
+            return await self._connections.take(_START_SECONDS)
         except DatabaseUnavailable as error:
             raise Unusable(self._connections.trouble(error.__cause__)) from error
+
+    async def _start(self, unit: Unit[T]) -> T:
+        held = await self._first()
         try:
             await held.begin(STARTING)
             outcome = await held.run(functools.partial(_started, unit))

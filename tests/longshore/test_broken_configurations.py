@@ -75,6 +75,21 @@ SETTINGS = {
         "is set twice",
         environment={"LONGSHORE_SECRETS__MASTER_KEY": "a" * 64, "LONGSHORE_SECRETS__MASTER_KEY_FILE": "text.txt"},
     ),
+    "database-of-another-kind": Case(
+        "database.url: the value: must be postgresql+asyncpg://",
+        environment={"LONGSHORE_DATABASE__URL": "mysql://u:5ec2e7@h/d"},
+    ),
+    "database-of-another-driver": Case(
+        "must be postgresql+asyncpg://", environment={"LONGSHORE_DATABASE__URL": "postgresql://u:5ec2e7@h/d"}
+    ),
+    "database-without-a-name": Case(
+        "must be postgresql+asyncpg://", file='[database]\nurl = "postgresql+asyncpg://u:5ec2e7@h"'
+    ),
+    "database-port": Case(
+        "must be postgresql+asyncpg://", environment={"LONGSHORE_DATABASE__URL": "postgresql+asyncpg://u:5ec2e7@h:x/d"}
+    ),
+    "database-file-absent": Case("cannot read", environment={"LONGSHORE_DATABASE__URL_FILE": "none.url"}),
+    "few-connections": Case("database.connections: 2 is not", file="[database]\nconnections = 2"),
     "flag": Case("'x' is not a valid integer", arguments=("--port", "x")),
     "unknown-flag": Case("No such option", arguments=("--prot", "1")),
     "address-of-another": Case("cannot listen on 192.0.2.1", arguments=("--host", "192.0.2.1")),

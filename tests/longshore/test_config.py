@@ -18,6 +18,7 @@ from tests.servers import ROOT
 
 # Lawful values, other than the default, of settings that are not any text. What is a number or a choice is worked out.
 GIVEN: dict[str, Any] = {
+    "database.url": "postgresql+asyncpg://longshore:5ec2e7%40@db.example.com:5432/longshore?sslmode=require",
     "http.host": "0.0.0.0",
     "http.trusted_proxies": ["10.0.0.0/8", "2001:db8::1"],
     "registry.account": "123456789012",
