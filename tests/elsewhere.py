@@ -34,11 +34,12 @@ def environment(data: Path) -> dict[str, str]:
     return dict(_chosen.get(Path(os.path.abspath(data))) or choose(data))
 
 
-def choose(data: Path, *, database: str = DATABASE, store: str = STORE) -> dict[str, str]:
-    """Say, before its first server is made, where a data directory's rows and bytes are to lie."""
+def choose(data: Path, *, database: str = DATABASE, store: str = STORE, url: str = "") -> dict[str, str]:
+    """Say, before its first server is made, where a data directory's rows and bytes are to lie. `url`: just there."""
     found: dict[str, str] = {}
     if database == "postgresql":
-        found |= {"LONGSHORE_DATABASE__URL": postgresql().new_database(), "LONGSHORE_SECRETS__MASTER_KEY": MASTER_KEY}
+        url = url or postgresql().new_database()
+        found |= {"LONGSHORE_DATABASE__URL": url, "LONGSHORE_SECRETS__MASTER_KEY": MASTER_KEY}
     if store == "s3":
         from tests import s3_servers
 

@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS: Final = 3.0
 _PAUSE: Final = 0.1  # seconds between two tries to connect
+_HOPELESS_SECONDS: Final = 1.0
 _ROLLBACK_SECONDS: Final = 1.0
 
 _CONFLICT: Final = frozenset({"40001", "40P01", "23505", "23503"})  # in the way of each other: again, alone
@@ -169,6 +170,7 @@ class Connections:
         )
         self._failures = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.DBAPIError)
         self._idle: list[Held] = []
+        self._hopeless_until = 0.0  # of the loop's clock
 
     async def take(self, seconds: float) -> Held:
         """A connection that works as far as is known; for `seconds` tried again. Raises DatabaseUnavailable."""
@@ -178,13 +180,17 @@ class Connections:
                 return held
             await held.close()
         loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
+        # Where somebody has just waited in vain, one try is enough: a request asks more than once.
+        until = loop.time() + (seconds if loop.time() > self._hopeless_until else 0)
         while True:
             try:
-                return await self._connect()
+                held = await self._connect()
+                self._hopeless_until = 0.0
+                return held
             except self._failures as error:
                 state = str(getattr(getattr(error, "orig", None) or error, "sqlstate", None) or "")
                 if state.startswith(_REFUSED) or loop.time() + _PAUSE > until:
+                    self._hopeless_until = loop.time() + _HOPELESS_SECONDS
                     _log.warning("database: %s", self.trouble(error))
                     raise DatabaseUnavailable from error
             await asyncio.sleep(_PAUSE)
