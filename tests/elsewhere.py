@@ -26,15 +26,20 @@ assert DATABASE in ("sqlite", "postgresql") and STORE in ("disk", "s3") and 1 <=
 MASTER_KEY: Final = "6b" * 32
 
 
-_chosen: dict[Path, dict[str, str]] = {}
+_chosen: dict[Path, tuple[dict[str, str], int]] = {}
 
 
 def environment(data: Path) -> dict[str, str]:
     """What a server of this data directory is told beside its arguments; the same each time."""
-    return dict(_chosen.get(Path(os.path.abspath(data))) or choose(data))
+    return dict(_of(data)[0])
 
 
-def choose(data: Path, *, database: str = DATABASE, store: str = STORE, url: str = "") -> dict[str, str]:
+def servers_of(data: Path) -> int:
+    """How many servers there are to be where a test starts one on this data directory."""
+    return _of(data)[1]
+
+
+def choose(data: Path, *, database: str = DATABASE, store: str = STORE, servers: int = SERVERS, url: str = "") -> None:
     """Say, before its first server is made, where a data directory's rows and bytes are to lie. `url`: just there."""
     found: dict[str, str] = {}
     if database == "postgresql":
@@ -44,8 +49,14 @@ def choose(data: Path, *, database: str = DATABASE, store: str = STORE, url: str
         from tests import s3_servers
 
         found |= s3_servers.new_bucket(_s3()).environment()
-    _chosen[Path(os.path.abspath(data))] = found
-    return dict(found)
+    _chosen[Path(os.path.abspath(data))] = (found, servers)
+
+
+def _of(data: Path) -> tuple[dict[str, str], int]:
+    path = Path(os.path.abspath(data))
+    if path not in _chosen:
+        choose(path)
+    return _chosen[path]
 
 
 @functools.cache

@@ -148,7 +148,7 @@ class PostgresService:
             **self._as_user(),
         ).stdout
 
-    def _as_user(self) -> dict[str, int]:
+    def _as_user(self) -> dict[str, Any]:
         return {} if self._user is None else {"user": self._user.pw_uid, "group": self._user.pw_gid}
 
 

@@ -16,7 +16,7 @@ from registry.context import Deps
 from registry.findings import Report
 from registry.model import Repository
 from registry.names import AccountId, Digest, Region, RegistryRef, RepositoryName, Tag
-from registry.records.engine import Database
+from registry.records.engine import Database, Opened
 from registry.repositories import Wish
 from registry.storage.base import Stores
 from registry.storage.disk import DiskStore
@@ -111,7 +111,7 @@ class Place:
         with wiring.opened(self.config) as (db, stores):
             return asyncio.run(integrity.check(db, stores, now=dt.datetime.now(dt.UTC), **options))
 
-    def check_with(self, make_store: Callable[[Database, Path], DiskStore], **options: Any) -> Report:
+    def check_with(self, make_store: Callable[[Opened, Path], DiskStore], **options: Any) -> Report:
         """`check`, with a store that does something at a certain moment."""
         with wiring.opened(self.config) as (db, _):
             stores = Stores(lambda region: make_store(db, self.store))

@@ -55,8 +55,9 @@ def clean_environment(**more: str) -> dict[str, str]:
 class RunningServer:
     """`longshore serve` on a data directory. It may be stopped, killed and started again on the same port."""
 
-    def __init__(self, data: Path, *arguments: str, servers: int = elsewhere.SERVERS, **environment: str) -> None:
-        """`servers`: so many of them, that share one database, behind one relay; `pid` and `output` are the first's."""
+    def __init__(self, data: Path, *arguments: str, **environment: str) -> None:
+        """Where `elsewhere` says so, several of them that share one database, behind one relay; `pid` and `output` are
+        the first's."""
         self.data, self.arguments = data, arguments
         self.environment = {
             "LONGSHORE_ROOT_ACCESS_KEY_ID": KEY_ID,
@@ -64,13 +65,14 @@ class RunningServer:
             **elsewhere.environment(data),
             **environment,
         }
-        self._relay = RoundRobin() if servers > 1 else None
+        self._relay: RoundRobin | None = None
         self.others: list[RunningServer] = []
-        if self._relay is not None:
+        if (servers := self._count()) > 1:
+            self._relay = RoundRobin()
             self.environment.setdefault("LONGSHORE_REGISTRY__PUBLIC_URL", self._relay.url)
             for number in range(2, servers + 1):
                 own = data if self._keeps_bytes_on_disk else data.with_name(f"{data.name}-{number}")
-                self.others.append(RunningServer(own, *arguments, servers=1, **self.environment))
+                self.others.append(_Other(own, *arguments, **self.environment))
         self.url = ""
         self.output: list[str] = []  # lines of standard output and standard error
         self._process: subprocess.Popen[str] | None = None
@@ -90,6 +92,9 @@ class RunningServer:
     def command(self) -> list[str]:
         port = [] if "--port" in self.arguments else ["--port", str(self._port)]
         return [sys.executable, "-m", "longshore", "serve", "--data", str(self.data), *port, *self.arguments]
+
+    def _count(self) -> int:
+        return elsewhere.servers_of(self.data)
 
     @property
     def _keeps_bytes_on_disk(self) -> bool:
@@ -237,6 +242,13 @@ class RunningServer:
             AWS_DEFAULT_REGION=REGION,
             **more,
         )
+
+
+class _Other(RunningServer):
+    """One of several."""
+
+    def _count(self) -> int:
+        return 1
 
 
 def basic(user: str, password: str) -> str:

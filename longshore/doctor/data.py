@@ -18,7 +18,7 @@ from longshore.doctor.finding import Finding, State
 from registry.errors import LongshoreError
 from registry.names import Region
 from registry.records import installation, schema
-from registry.records.engine import Database
+from registry.records.engine import Opened
 from registry.storage.base import BlobStore, Staged, StoreMismatch
 
 PROBE_BYTES: Final = 9 * 1024 * 1024  # more than one part of an upload to S3
@@ -105,7 +105,7 @@ def _fsync(data: Path) -> float:
         file.unlink(missing_ok=True)
 
 
-def _database(db: Database) -> Finding:
+def _database(db: Opened) -> Finding:
     begin = time.perf_counter()
     try:
         db.read_here(schema.require)
@@ -123,13 +123,13 @@ def _database(db: Database) -> Finding:
     return Finding(look="database", state="ok", found=f"schema {schema.HEAD}; a transaction took {taken:.1f} ms")
 
 
-def _stores_of(config: Config, db: Database) -> Iterator[Finding]:
+def _stores_of(config: Config, db: Opened) -> Iterator[Finding]:
     regions = dict.fromkeys([config.registry.region, *db.read_here(installation.store_regions)])
     for region in regions:
         yield from asyncio.run(_store(config, db, Region(region)))
 
 
-async def _store(config: Config, db: Database, region: Region) -> list[Finding]:
+async def _store(config: Config, db: Opened, region: Region) -> list[Finding]:
     look = f"store {region}"
     try:
         store = stores.open_store(config, db, region)

@@ -20,8 +20,8 @@ KIB, MIB = 1024, 1024 * 1024
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     data = tmp_path_factory.mktemp("servers") / "data"
-    elsewhere.choose(data, database="postgresql", store="s3")
-    found = RunningServer(data, servers=2)
+    elsewhere.choose(data, database="postgresql", store="s3", servers=2)
+    found = RunningServer(data)
     found.start()
     yield found
     found.stop()

@@ -24,7 +24,7 @@ def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[RunningServer, RunningServer]]:
     data = tmp_path_factory.mktemp("pair") / "data"
-    elsewhere.choose(data, database=request.param)
+    elsewhere.choose(data, database=request.param, servers=1)
     one, two = RunningServer(data), RunningServer(data)
     one.start()
     two.start()

@@ -114,7 +114,7 @@ def test_the_extra_is_not_installed(tmp_path, cli, monkeypatch):
 def test_servers_without_a_key_of_the_environment_have_one_root_key(tmp_path, url):
     """Also when their first starts meet. The second one tells nobody anything, and finds the key in its directory."""
     settings = {"LONGSHORE_DATABASE__URL": url, **MASTER, **NO_KEY}
-    servers = [RunningServer(tmp_path / f"data-{n}", servers=1, **settings) for n in range(3)]
+    servers = [RunningServer(tmp_path / f"data-{n}", **settings) for n in range(3)]
     # One store on disk cannot be two, so they share the first one's.
     for server in servers:
         (server.data).mkdir(mode=0o700)
@@ -218,7 +218,7 @@ def test_a_database_that_pg_dump_wrote_is_the_registry(server, tmp_path):
     before = server.request("GET", "/v2/app/manifests/v1").body
     url = service.new_database()
     service.load(dump, url.rpartition("/")[2])
-    again = RunningServer(server.data, servers=1, LONGSHORE_DATABASE__URL=url, **MASTER)
+    again = RunningServer(server.data, LONGSHORE_DATABASE__URL=url, **MASTER)
     server.stop()
     again.start()
     try:

@@ -22,6 +22,7 @@ from policies.access import Decision
 from registry.auth.authorizer import Asked, Authorizer
 from registry.context import Deps
 from registry.records.engine import Database
+from registry.records.hot import Question
 from registry.v2 import routes
 from tests.builders import Built, digest_of, image, push
 from tests.commands import longshore
@@ -115,9 +116,9 @@ def statements() -> Iterator[list[str]]:
 
     real = Database.glance
 
-    def glance(db: Database, statement: str, parameters: tuple[object, ...]) -> tuple[object, ...] | None:
-        found.append(statement)
-        return real(db, statement, parameters)
+    def glance(db: Database, question: Question) -> tuple[object, ...] | None:
+        found.append(question.sqlite)
+        return real(db, question)
 
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
     Database.glance = glance  # type: ignore[assignment, method-assign] # for a moment
