@@ -163,7 +163,7 @@ def opened_rows(config: Config) -> Iterator[Opened]:
         yield db
 
 
-def _require_schema(db: Database) -> None:
+def _require_schema(db: Opened) -> None:
     try:
         db.read_here(schema.require)
     except (schema.SchemaTooNew, schema.SchemaTooOld) as error:
