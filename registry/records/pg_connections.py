@@ -196,17 +196,19 @@ class Connections:
             await asyncio.sleep(_PAUSE)
 
     async def give(self, held: Held) -> None:
-        """Take a connection back, as it is."""
+        """Take a connection back, as it is. One that is gone was hardly the only one: all that lie idle go with it."""
         try:
             if held.driver.is_in_transaction():
                 async with asyncio.timeout(_ROLLBACK_SECONDS):
                     await held.driver.execute("ROLLBACK")
         except Exception:
             held.terminate()
-        if held.driver.is_closed():
-            await held.close()
-        else:
+        if not held.driver.is_closed():
             self._idle.append(held)
+            return
+        gone, self._idle = [held, *self._idle], []
+        for one in gone:
+            await one.close()
 
     async def close(self) -> None:
         while self._idle:

@@ -200,7 +200,10 @@ class PostgreSQL:
                 held.terminate()
                 raise
             finally:
-                self._later(self._connections.give(held))
+                if held.driver.is_closed():
+                    await self._connections.give(held)
+                else:
+                    self._later(self._connections.give(held))  # whoever reads need not wait for the end of it
         raise DatabaseUnavailable from last
 
     async def _answer(self, questions: Sequence[Question]) -> list[tuple[object, ...] | None]:
