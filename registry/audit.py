@@ -30,6 +30,7 @@ OPERATOR: Final = "operator"  # in the place of an ARN: who has a shell beside t
 _COMMAND_LINE: Final = "command line"
 _VERSION: Final = "1.11"  # of CloudTrail's record
 _LONGEST: Final = 512  # characters of a parameter; a manifest or layer is no part of the log
+_LONGEST_SOURCE: Final = 64  # characters; a proxy may tell anything as the client's address
 _REPEAT: Final = dt.timedelta(minutes=1)
 _REMEMBERED: Final = 4096  # different refusals that are counted at a time
 
@@ -58,7 +59,7 @@ class Call:
             action=self.action,
             resource=self.resource,
             decision=decision,
-            source=self.source,
+            source=self.source[:_LONGEST_SOURCE],
             request_id=self.request_id,
             event=self._event(error, message, repeated),
         )

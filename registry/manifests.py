@@ -290,6 +290,9 @@ def _read(document: dict[str, Any], media_type: str, family: _Family | None) -> 
         config_media_type=config_type,
         annotations=wire.annotations or {},
     )
+    for text, where in ((config_type, "$.config.mediaType"), (wire.artifact_type, "$.artifactType")):
+        if "\0" in (text or ""):
+            raise ManifestInvalid("holds the character NUL", where=where)  # which no column of PostgreSQL can
     if manifest.size > jsontext.MAX_INT:
         raise ManifestInvalid("the sizes of config and layers do not fit in 64 bits")
     return manifest

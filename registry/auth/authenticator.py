@@ -126,7 +126,7 @@ class Authenticator:
 
     async def _owned(self, key_id: str) -> Owned | None:
         """The active key of that id, with its owner."""
-        if not 1 <= len(key_id) <= 128 or not key_id.isascii():
+        if not 1 <= len(key_id) <= 128 or not key_id.isascii() or not key_id.isprintable():
             return None
         return await self._stamped.get(("key", key_id), functools.partial(_active, key_id=key_id))
 

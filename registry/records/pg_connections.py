@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 
-from registry.errors import DatabaseUnavailable, LongshoreError, StorageFull
+from registry.errors import DatabaseUnavailable, InvalidParameter, LongshoreError, StorageFull
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -39,6 +39,8 @@ _ROLLBACK_SECONDS: Final = 1.0
 _CONFLICT: Final = frozenset({"40001", "40P01", "23505", "23503"})  # in the way of each other: again, alone
 _LOST: Final = ("08", "57P", "25P03")  # no connection any more
 _ON_STANDBY: Final = "25006"  # to a server that takes no writes any more
+# What other databases keep; doors refuse most of it by name.
+_NO_TEXT: Final = {"22021": "a text holds the character NUL", "22001": "a text is too long"}
 _REFUSED: Final = ("28", "3D", "42501")  # trying again would be refused again
 # The server keeps nothing of a unit whose process has stopped in its middle, and holds up no other for longer.
 _LIMITS: Final = "SET LOCAL lock_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '10s'"
@@ -116,6 +118,8 @@ class Held:
             return DatabaseUnavailable() if self._is_committing else Again(error, alone=False)
         if state in _CONFLICT or "InvalidCachedStatement" in type(original).__name__:
             return Again(error, alone=True)
+        if state in _NO_TEXT:
+            return InvalidParameter(_NO_TEXT[state])
         if isinstance(error, TimeoutError) or state.startswith(("53", "55P03", "57")):
             _log.warning("database: %s", original or "no answer in time")
             return StorageFull() if state == "53100" else DatabaseUnavailable()

@@ -52,6 +52,14 @@ def entries(db: Database, **more) -> list[Entry]:
     return db.read_here(functools.partial(rows.page, **{"before": None, "limit": 100, **more}))
 
 
+async def test_an_address_is_on_record_as_far_as_there_is_room(db):
+    """A proxy that is trusted tells what it was told, which may be anything."""
+    await Witness(db, call(source="x" * 9000), [], keep=KEEP).write(functools.partial(setting, "DISABLED"))
+    (entry,) = entries(db)
+
+    assert entry.source == "x" * 64
+
+
 async def test_a_change_is_on_record_in_cloudtrails_words(db):
     record: list[Entry] = []
     await Witness(db, call(), record, keep=KEEP).write(functools.partial(setting, "DISABLED"))

@@ -275,6 +275,8 @@ def test_data_in_a_descriptor_is_verified() -> None:
         (image(annotations=[]), None, "$.annotations", "Expected `object"),
         (image(subject=[]), None, "$.subject", "Expected `object"),
         (image(artifactType=1), None, "$.artifactType", "Expected `str"),
+        (image(artifactType="a\0b"), None, "$.artifactType", "holds the character NUL"),
+        (image(config=descriptor("a", mediaType="a\0b")), None, "$.config.mediaType", "holds the character NUL"),
         (image(layers=[descriptor("x", urls="https://x")]), None, "$.layers[0].urls", "Expected `array"),
         (index(manifests=[descriptor("x", platform="linux")]), None, "$.manifests[0].platform", "Expected `object"),
         ({"config": "x"}, CUSTOM, "$.config", "Expected `object"),

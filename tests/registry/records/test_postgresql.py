@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 
-from registry.errors import DatabaseUnavailable, LimitExceeded
+from registry.errors import DatabaseUnavailable, InvalidParameter, LimitExceeded
 from registry.names import Digest, Tag
 from registry.records import hot, pg_connections, postgresql, schema, stamps
 from registry.records.engine import Tx
@@ -121,6 +121,16 @@ async def test_a_broken_rule_of_the_units_own_is_its_own_error(db):
 
     with pytest.raises(sa.exc.IntegrityError):
         await db.write(insert)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a" * 161], ids=["NUL", "too-long"])
+async def test_a_text_that_no_column_takes_is_the_callers_mistake(db, text):
+    statement = sa.text("INSERT INTO burials (store_id, key, size, since) VALUES ('s', :key, 0, 0)")
+    with pytest.raises(InvalidParameter):
+        await db.write(lambda tx: tx.execute(statement, {"key": text}))
+    if "\0" in text:
+        with pytest.raises(InvalidParameter):
+            await db.read(lambda tx: value(tx, text))
 
 
 async def test_a_unit_that_hides_a_failed_statement_is_not_said_to_be_written(db):

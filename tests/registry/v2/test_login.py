@@ -392,3 +392,9 @@ def test_a_token_tells_nothing_to_who_has_not_the_keys(shared_server: RunningSer
     assert first != second
     assert re.fullmatch(r"[\w-]+", first)
     assert KEY_ID.encode() not in raw and b"exp" not in raw
+
+
+@pytest.mark.parametrize("user", ["a\0b", "\0", "a\nb", "\x7f"])
+def test_a_user_that_nobody_can_be_is_not_logged_in(shared_server: RunningServer, user: str) -> None:
+    """Nothing asks the rows for a name with such characters: a database may not even take it as one."""
+    assert shared_server.request("GET", "/v2/", auth=basic(user, SECRET)).status == 401
