@@ -41,7 +41,7 @@ TO_DO: Final[Mapping[Kind, str]] = {
     "reference-missing": "push the image again",
     "tag": "push an image by this tag again",
     "upload": "begin this upload again",
-    "litter": "nothing: it takes space and harms nobody",
+    "litter": "nothing: it harms nobody, and garbage collection takes it away",
 }
 
 
