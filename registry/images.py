@@ -265,7 +265,7 @@ def _moves(tx: Tx, repository: Repository, tag: Tag, to: Digest) -> bool:
 
 def _complete(tx: Tx, repository: Repository, parsed: Manifest, *, sparse: bool) -> int:
     """The image's size, once it is sure that all it references is here."""
-    held = blob_rows.held(tx, repository.id, parsed.blobs, pin=True)
+    held = blob_rows.held(tx, repository.id, parsed.blobs)
     missing = [digest for digest in parsed.blobs if digest not in held]
     if missing and not sparse:
         raise LayersNotFound(repository.name, repository.registry.account, list(missing))

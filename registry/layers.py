@@ -115,7 +115,7 @@ async def delete(deps: Deps, repository: Repository, digest: Digest) -> None:
     """
 
     def unit(tx: Tx) -> bool:
-        blob = rows.linked(tx, repository.id, digest, pin=True)
+        blob = rows.linked(tx, repository.id, digest)
         if blob is None:
             return False
         if rows.is_referenced(tx, repository.id, digest):
@@ -194,7 +194,7 @@ async def _linked_or_none(deps: Deps, repository: Repository, digest: Digest) ->
 
 
 def _link_from(deps: Deps, source: Repository, target: Repository, digest: Digest, tx: Tx) -> Blob | None:
-    found = rows.linked(tx, source.id, digest, pin=True)  # again, inside the transaction: it may be gone by now
+    found = rows.linked(tx, source.id, digest)  # again, inside the transaction: it may be gone by now
     if found is None or found.damaged or repository_rows.by_id(tx, target.id) is None:
         return None
     rows.link(tx, target.id, found, deps.clock.now())

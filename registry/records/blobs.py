@@ -16,10 +16,9 @@ _b, _l, _u, _m = blobs.c, links.c, uploads.c, manifest_references.c
 _CHUNK = 500  # values in one IN list
 
 
-def find(tx: Tx, store_id: str, digest: Digest, *, pin: bool = False) -> Blob | None:
-    """The stored bytes of a digest, whichever repository brought them. `pin`: they stay until this transaction ends."""
-    statement = sa.select(blobs).where(_b.store_id == store_id, _b.digest == digest)
-    row = tx.execute(statement.with_for_update(read=True) if pin else statement).one_or_none()
+def find(tx: Tx, store_id: str, digest: Digest) -> Blob | None:
+    """The stored bytes of a digest, whichever repository brought them."""
+    row = tx.execute(sa.select(blobs).where(_b.store_id == store_id, _b.digest == digest)).one_or_none()
     return None if row is None else _blob(row)
 
 
@@ -28,9 +27,9 @@ def by_id(tx: Tx, blob_id: int) -> Blob | None:
     return None if row is None else _blob(row)
 
 
-def linked(tx: Tx, repository_id: int, digest: Digest, *, pin: bool = False) -> Blob | None:
-    """The bytes that a repository may hand out under a digest, damaged ones too. `pin`: as in `find`."""
-    row = tx.execute(_PINNED if pin else _LINKED, {"repository": repository_id, "digest": digest}).one_or_none()
+def linked(tx: Tx, repository_id: int, digest: Digest) -> Blob | None:
+    """The bytes that a repository may hand out under a digest, damaged ones too."""
+    row = tx.execute(_LINKED, {"repository": repository_id, "digest": digest}).one_or_none()
     return None if row is None else _blob(row)
 
 
@@ -40,8 +39,8 @@ def standing(tx: Tx, repository_id: int, digest: Digest) -> tuple[Blob, dt.datet
     return None if row is None else (_blob(row), None if row.needed else row.touched_at)
 
 
-def held(tx: Tx, repository_id: int, digests: Iterable[Digest], *, pin: bool = False) -> dict[Digest, int]:
-    """Size by digest of those that the repository holds in good state. `pin`: as in `find`."""
+def held(tx: Tx, repository_id: int, digests: Iterable[Digest]) -> dict[Digest, int]:
+    """Size by digest of those that the repository holds in good state."""
     found: dict[Digest, int] = {}
     wanted = list(digests)
     for first in range(0, len(wanted), _CHUNK):
@@ -50,8 +49,6 @@ def held(tx: Tx, repository_id: int, digests: Iterable[Digest], *, pin: bool = F
             .join(blobs, _b.id == _l.blob_id)
             .where(_l.repository_id == repository_id, _l.digest.in_(wanted[first : first + _CHUNK]), ~_b.damaged)
         )
-        if pin:
-            statement = statement.with_for_update(read=True, of=links)
         found.update({Digest(digest): size for digest, size in tx.execute(statement)})
     return found
 
@@ -71,7 +68,7 @@ def put(
 
     `replaces` is the key of known bytes that the caller found missing or damaged.
     """
-    known = find(tx, store_id, digest, pin=True)
+    known = find(tx, store_id, digest)
     if known is not None and not known.damaged and known.key != replaces:
         return known, key
     if known is not None:
@@ -232,7 +229,6 @@ _LINKED: sa.Select[Any] = (
     .join(links, _l.blob_id == _b.id)
     .where(_l.repository_id == sa.bindparam("repository"), _l.digest == sa.bindparam("digest"))
 )
-_PINNED: sa.Select[Any] = _LINKED.with_for_update(read=True, of=links)
 _STANDING: sa.Select[Any] = _LINKED.add_columns(
     _l.touched_at,
     sa.exists().where(_m.repository_id == _l.repository_id, _m.digest == _l.digest).label("needed"),

@@ -1,10 +1,9 @@
 """What garbage collection asks of the rows and does to them: marks, sweeps, burials, uploads that nobody goes on with.
 
 Reads go through whole tables in pages, each in a snapshot of its own, and find candidates. Writes take a few candidates
-at a time by their keys, and each decides again, on the rows as they are then. Where databases lock rows, a write takes
-its rows first and looks in a second statement at what could save them: whoever pins a row has locked it too, so one of
-the two sees the other. Links and blobs are never locked by one transaction here, so no order of locks can cross
-another's.
+at a time by their keys, and each decides again, on the rows as they are then. That is enough: a unit of work runs as if
+nobody else wrote meanwhile, on SQLite and on PostgreSQL, so a push that needs a row and a sweep that takes it come one
+after the other, and the second sees what the first did.
 """
 
 import dataclasses
@@ -97,7 +96,7 @@ def sweep_links(tx: Tx, *, before: dt.datetime, limit: int) -> tuple[int, list[U
     One that something needs again, or that was touched, is live again instead.
     """
     chosen = sa.select(_l.repository_id, _l.digest).where(_l.condemned_at.is_not(None)).order_by(_l.condemned_at)
-    keys = [tuple(row) for row in tx.execute(chosen.limit(limit).with_for_update(skip_locked=True))]
+    keys = [tuple(row) for row in tx.execute(chosen.limit(limit))]
     if not keys:
         return 0, []
     still = (_key.in_(keys), _l.condemned_at.is_not(None), _l.touched_at < before, ~_NEEDED)
@@ -153,7 +152,6 @@ def due_blobs(tx: Tx, *, after: int, last: int, before: dt.datetime) -> list[Amo
 
 def bury(tx: Tx, ids: Sequence[int], *, before: dt.datetime, now: dt.datetime) -> list[Burial]:
     """Delete the rows of those of the blobs that are still unlinked, and note their bytes as to be deleted."""
-    tx.execute(sa.select(_b.id).where(_b.id.in_(ids)).order_by(_b.id).with_for_update()).all()
     linked = sa.exists().where(_l.blob_id == _b.id)
     dead = sa.delete(blobs).where(_b.id.in_(ids), ~linked, _let_go < before)
     gone = [

@@ -5,6 +5,7 @@ other. LONGSHORE_TEST_GC_KILLS: how often the collector is killed at each place.
 """
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from registry import failpoints
+from tests import elsewhere
 from tests.builders import digest_of, image, push, push_blob, put_manifest, unique_bytes
 from tests.commands import Ran, longshore
 from tests.conftest import Start
@@ -41,7 +43,8 @@ GRACE_IS_OVER = 1.3  # seconds
 
 
 def gc(server: RunningServer, *arguments: str, **environment: str) -> Ran:
-    return longshore("gc", "--data", server.data, *arguments, **{**QUICK, **environment})
+    where = elsewhere.environment(server.data)
+    return longshore("gc", "--data", server.data, *arguments, **{**QUICK, **where, **environment})
 
 
 def stored(server: RunningServer) -> dict[str, int]:
@@ -131,10 +134,8 @@ def test_the_server_collects_by_itself_and_one_process_of_all(start_server: Star
     assert (figures["longshore_gc_bytes_total"], figures["longshore_gc_blobs_total"]) == (64, 1)
     assert time.time() - figures["longshore_gc_last_end_timestamp_seconds"] < 30
     with database(server.data) as db:
-        [(started, passes)] = db.execute(
-            "SELECT started_at, json_extract(facts, '$.passes') FROM chores WHERE name = 'gc'"
-        ).fetchall()
-    assert passes >= 2 and started
+        [(started, facts)] = db.execute("SELECT started_at, facts FROM chores WHERE name = 'gc'").fetchall()
+    assert started and json.loads(facts)["passes"] >= 2
     assert any("gc.grace_seconds is 1" in line for line in server.output)
     assert server.stop() == 0
 
@@ -148,7 +149,7 @@ def figures_of(server: RunningServer) -> dict[str, float]:
 def test_a_server_without_an_interval_leaves_garbage_to_the_command(start_server: Start) -> None:
     server = start_server(**QUICK)
     with database(server.data) as db:
-        assert db.execute("SELECT started_at FROM chores WHERE name = 'gc'").fetchone() == (None,)
+        assert tuple(db.execute("SELECT started_at FROM chores WHERE name = 'gc'").fetchone()) == (None,)
 
 
 # --- killed -----------------------------------------------------------------------------------------------------------
@@ -175,7 +176,7 @@ def test_a_collector_that_is_killed_beside_pushers_harms_nothing(start_server: S
     assert [refusal for pusher in pushers for refusal in pusher.refused] == []
     with database(server.data) as db:
         [(named,)] = db.execute("SELECT sum(size) FROM blobs").fetchall()
-        assert db.execute("SELECT count(*) FROM burials").fetchone() == (0,)
+        assert tuple(db.execute("SELECT count(*) FROM burials").fetchone()) == (0,)
     assert sum(stored(server).values()) == named
     assert_sound(server.data)
 
@@ -281,6 +282,7 @@ def test_failpoints_are_for_loopback(tmp_path: Path) -> None:
 # --- restored ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(elsewhere.DATABASE != "sqlite", reason="the backup is a copy of the file")
 def test_a_database_restored_beside_a_newer_store_costs_no_byte(start_server: Start) -> None:
     """F27: what came after the backup stays until the operator says otherwise."""
     server = start_server(**{**QUICK, "LONGSHORE_GC__REFUSE_PERCENT": "25"})
@@ -320,11 +322,12 @@ def test_a_corrupt_blob_is_marked_by_scrub_and_healed_by_a_push(start_server: St
         push(server, name, built, "latest")
     digest = digest_of(built.blobs[1])
     file_of(server.data, digest).write_bytes(b"x" * 5000)
-    ran = longshore("scrub", "--data", server.data)
+    where = elsewhere.environment(server.data)
+    ran = longshore("scrub", "--data", server.data, **where)
     assert (ran.code, "app:latest" in ran.out, "other:latest" in ran.out) == (1, True, True)
     assert server.request("GET", f"/v2/app/blobs/{digest}").status == 404
     push(server, "app", built, "latest")
 
     assert server.request("GET", f"/v2/other/blobs/{digest}").body == built.blobs[1]
-    assert longshore("scrub", "--data", server.data).code == 0
+    assert longshore("scrub", "--data", server.data, **where).code == 0
     assert len(stored(server)) == 2

@@ -130,4 +130,4 @@ def test_a_scrub_says_which_images_are_affected(place: Place) -> None:
     assert (trouble["digest"], trouble["marked"]) == (digest_of(ONE.blobs[1]), True)
     assert trouble["images"][0]["tags"] == ["one"]
     with database(place.data) as db:
-        assert db.execute("SELECT count(*) FROM blobs WHERE damaged").fetchone() == (1,)
+        assert tuple(db.execute("SELECT count(*) FROM blobs WHERE damaged").fetchone()) == (1,)
