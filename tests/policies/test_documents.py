@@ -593,6 +593,12 @@ def test_names_that_are_left_out_are_empty() -> None:
 # --- what comes out ---------------------------------------------------------------------------------------------------
 
 
+def test_what_has_no_id_has_an_empty_one() -> None:
+    found = parse_identity_policy(policy({"Effect": "Allow", "Action": "*", "Resource": "*"}))
+
+    assert (found.id, found.statements[0].sid) == ("", "")
+
+
 def test_a_policy_becomes_frozen_values() -> None:
     found = parse_resource_policy(
         policy(

@@ -275,6 +275,15 @@ def test_a_statement_that_another_makes_superfluous(first: Json, second: Json, t
     assert found == expected
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_all_other_statements_are_looked_at(place: int) -> None:
+    """Also those behind one that has nothing to do with it."""
+    statements = [allow(Action="iam:GetUser", Resource=each) for each in (USER, f"{USER}s")]
+    statements.insert(place, allow(Action="ecr:PutImage"))
+
+    assert remarks(*statements, allow(Action="ecr:*")) == [(f"$.Statement[{place}]", SAYS_NOTHING.format(3))]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "told"),
     [
