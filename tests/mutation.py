@@ -137,7 +137,7 @@ def _documentation(tree: ast.Module) -> set[int]:
             parts = [*node.decorator_list]
         elif isinstance(node, ast.Assign) and (
             ast.unparse(node.value).startswith(("Literal", "tuple[", "Callable"))
-            or ast.unparse(node.targets[0]) == "__slots__"
+            or ast.unparse(node.targets[0]) in ("__slots__", "__all__")
         ):
             parts = [node.value]
         elif isinstance(node, ast.Assert | ast.Import | ast.ImportFrom):
