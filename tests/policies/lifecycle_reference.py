@@ -208,15 +208,15 @@ class Dice:
                     activated_at=self._time(0, 6) if not archived and self.random.random() < 0.2 else None,
                     transitioned_at=self._time(88, 94) if archived else None,
                     archived=archived,
-                    parents=tuple(self.random.sample(before, min(len(before), self.random.choice([0, 0, 0, 1, 2])))),
-                    subject=self.random.choice([*before, "Z"]) if self.random.random() < 0.2 else None,
+                    parents=tuple(self.random.sample(before, min(len(before), self.random.choice([0, 0, 0, 0, 1, 2])))),
+                    subject=self.random.choice([*before, "Z"]) if self.random.random() < 0.12 else None,
                 )
             )
         self.random.shuffle(found)
         return found
 
     def used(self) -> dict[str, str]:
-        return dict.fromkeys(self.random.sample("ABCDEFGHIJ", self.random.choice([0, 0, 0, 1, 2])), "somebody runs it")
+        return dict.fromkeys(self.random.sample("ABCDEFGHIJ", self.random.choice([0, 0, 0, 0, 1, 2])), "somebody runs it")
 
     def _time(self, least: int, most: int) -> dt.datetime:
         return NOW - dt.timedelta(days=self.random.randint(least, most))

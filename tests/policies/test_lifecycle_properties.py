@@ -73,7 +73,7 @@ def test_a_slow_reference_decides_the_same() -> None:
 
         assert found == expected, f"seed {seed}: {json.dumps(case.rules)}"
 
-    assert min(seen["expire"], seen["archive"] * 2, seen["kept"]) >= ROUNDS // 4, f"the cases are one-sided: {seen}"
+    assert min(seen["expire"], seen["archive"], seen["kept"]) >= ROUNDS // 8, f"the cases are one-sided: {seen}"
 
 
 @given(CASES)
