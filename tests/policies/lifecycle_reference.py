@@ -216,7 +216,9 @@ class Dice:
         return found
 
     def used(self) -> dict[str, str]:
-        return dict.fromkeys(self.random.sample("ABCDEFGHIJ", self.random.choice([0, 0, 0, 0, 1, 2])), "somebody runs it")
+        return dict.fromkeys(
+            self.random.sample("ABCDEFGHIJ", self.random.choice([0, 0, 0, 0, 1, 2])), "somebody runs it"
+        )
 
     def _time(self, least: int, most: int) -> dt.datetime:
         return NOW - dt.timedelta(days=self.random.randint(least, most))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from policies.lifecycle import Candidate, Kept, Summary, Verdict, decide
+from policies.lifecycle_ties import Ties
 from tests.policies.keeping import NOW, ago, decided, image, policy, short
 
 # --- boundaries -------------------------------------------------------------------------------------------------------
@@ -68,6 +69,13 @@ def test_an_image_of_which_it_is_not_known_when_it_was_archived_stays() -> None:
     assert decisions.kept == (
         Kept(digest="A", rule_priority=1, reason="kept by rule 1: it is not known when it was archived"),
     )
+
+
+def test_images_of_which_it_is_not_known_when_they_were_archived_are_ordered_by_their_push() -> None:
+    unknown = [Candidate(digest=digest, pushed_at=ago(days), archived=True) for digest, days in (("A", 2), ("B", 1))]
+    decisions = decide(policy("1 any archived>90"), unknown, NOW)
+
+    assert [each.digest for each in decisions.kept] == ["B", "A"]
 
 
 def test_times_of_any_zone_are_compared() -> None:
@@ -135,6 +143,14 @@ def test_nothing_is_changed_in_what_is_given() -> None:
     decide(policy("1 any pulled>9 archive"), given, NOW)
 
     assert given == before
+
+
+def test_a_depth_is_one_more_than_that_of_the_deepest_master() -> None:
+    listed = "I v1 9d; J - 9d in=I; A - 9d in=I,J; S - 9d on=A; R x 9d in=R; B - 9d in=R; C y 9d in=Z"
+    ties = Ties.among([image(line) for line in listed.split("; ")])
+
+    assert ties.depths == {"I": 0, "J": 1, "A": 2, "S": 3, "C": 0}
+    assert ties.followers == {"J", "A", "S", "B"}
 
 
 # --- size -------------------------------------------------------------------------------------------------------------

@@ -260,6 +260,13 @@ REFUSED: list[tuple[Changes, str, str, str, str]] = [
         PROPERTIES,
     ),
     (
+        {"selection.tagStatus": "any", "selection.tagPrefixList": ["prod"]},
+        ".selection",
+        "Cannot specify tagPatternList when tagStatus=ANY.",
+        "",
+        PROPERTIES,
+    ),
+    (
         {"selection.tagPatternList": ["ok", "test*1*2*3*4*5*6"]},
         ".selection.tagPatternList[1]",
         "A tag pattern can have at most 4 wildcards (*).",
