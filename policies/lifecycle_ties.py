@@ -1,8 +1,10 @@
 """The images of a repository, and what needs what among them: an index its images, an artifact its subject.
 
 A *master* of an image must go before it does: every index that lists it, and its subject where that is there. An image
-*follows* when it has no say of its own and goes with its masters: what an index lists and has no tag, and whatever has
-a subject. An image that an index lists and that has a tag is decided by itself, but does not go before the index.
+*follows* when it has no say of its own and goes with its masters: an artifact with a subject, as long as it has any
+master, and what an index lists and has no tag. Another image that an index lists is decided by itself, but does not go
+before the index. Whether an image follows never changes because one of its masters goes and another stays: else a
+second run would count images that the first did not.
 
 All of it takes one step for each image and each tie, however deep indexes are nested. Digests know no ring; where one
 is given all the same, nothing in it ever goes.
@@ -59,7 +61,7 @@ class Ties:
             subject = (image.subject,) if image.subject is not None and image.subject in here else ()
             if subject or image.parents:
                 masters[image.digest] = tuple(dict.fromkeys((*image.parents, *subject)))
-            if subject or (image.parents and not image.tags):
+            if subject or (image.parents and (not image.tags or image.subject is not None)):
                 followers.add(image.digest)
         return cls(masters=masters, followers=frozenset(followers), depths=_depths(here, masters))
 

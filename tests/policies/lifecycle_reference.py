@@ -51,7 +51,8 @@ class Slow:
             self.fates[moved.digest] = self.fate(moved)
 
     def has_no_say(self, image: Candidate) -> bool:
-        return image.subject in self.all or bool(image.parents and not image.tags)
+        is_artifact = image.subject is not None
+        return image.subject in self.all or bool(image.parents and (is_artifact or not image.tags))
 
     def over(self, image: Candidate) -> list[str]:
         return [*image.parents, *([image.subject] if image.subject in self.all else [])]

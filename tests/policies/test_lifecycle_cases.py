@@ -215,6 +215,12 @@ a signature of a part stays | 1 untagged pushed>1 | I v1 5d; A - 5d in=I; S - 5d
 listed and referring: the index holds it | 1 prefix=a pushed>1 | A a 5d; I v1 5d; S - 5d on=A in=I | -A | policies
 listed and referring: the subject holds it | 1 prefix=v pushed>1 | A a 5d; I v1 5d; S - 5d on=A in=I | -I | ours
 listed and referring: goes with both | 1 any pushed>1 | A a 5d; I v1 5d; S - 5d on=A in=I | -A -I -S | policies
+listed, its subject is gone: a part of the index, also with a tag | 1 prefix=sig pushed>1
+    | I v1 5d; S sig 5d on=Z in=I | | ours
+listed, its subject is gone: does not count | 1 pattern=* count>2
+    | I v1 1d; S sig 2d on=Z in=I; A x 3d | | ours
+listed, its subject goes, the index stays: nothing else goes by it | 1 prefix=a pushed>1; 2 pattern=* count>3
+    | A a 5d; I v1 1d; S sig 2d on=A in=I; C c 3d; D d 4d | -A | ours
 an index that refers takes its parts along | 1 prefix=v pushed>1 | A v1 5d; I - 5d on=A; B - 5d in=I | -A -I -B | ours
 a signature of itself never goes | 1 any pushed>1 | S - 5d on=S; B - 5d | -B | ours
 a pull of a signature is no use of the image | 1 any pulled>9 archive | A v1 90d; S - 90d on=A pulled=1 | ~A ~S | ours

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.lifecycle import Candidate, Decisions, decide, parse
-from tests.policies.keeping import NOW, text
+from tests.policies import keeping
+from tests.policies.keeping import NOW, rule, text
 from tests.policies.lifecycle_reference import Dice, Json, Slow
 
 ROUNDS = int(os.environ.get("LONGSHORE_TEST_POLICY_ROUNDS", "4000"))
@@ -129,6 +130,16 @@ def test_what_is_in_use_does_not_go(case: Case) -> None:
 def test_deciding_again_expires_nothing_more(case: Case) -> None:
     after = applied(case, case.decided())
 
+    assert not after.decided().verdicts
+
+
+def test_an_artifact_that_loses_its_subject_and_not_its_index_does_not_count_from_then_on() -> None:
+    rules = [rule("1 prefix=subject pushed>3"), rule("2 pattern=* count>2")]
+    listed = ["A subject 9d", "I - 0d", "S signature 1d on=A in=I", "B b 2d", "C c 3d"]
+    case = Case(rules, [keeping.image(line) for line in listed], {})
+    after = applied(case, case.decided())
+
+    assert fates(case.decided()) == {"A": "expire"}
     assert not after.decided().verdicts
 
 
