@@ -113,6 +113,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     limits: options.Limits = msgspec.field(default_factory=options.Limits)
     audit: options.Audit = msgspec.field(default_factory=options.Audit)
     gc: options.Gc = msgspec.field(default_factory=options.Gc)
+    jobs: options.Jobs = msgspec.field(default_factory=options.Jobs)
+    lifecycle: options.Lifecycle = msgspec.field(default_factory=options.Lifecycle)
     egress: options.Egress = msgspec.field(default_factory=options.Egress)
     log: Log = msgspec.field(default_factory=Log)
     metrics: Metrics = msgspec.field(default_factory=Metrics)

@@ -15,7 +15,7 @@ import logging
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -35,6 +35,7 @@ from registry.hosts import Hosts
 from registry.intake import RunningHashes
 from registry.names import AccountId, Region, RegistryRef
 from registry.options import Settings
+from registry.pulls import Pulls
 from registry.records import access_keys, accounts, installation, schema, stamps
 from registry.records.engine import Opened, Tx
 from registry.remote.egress import Egress
@@ -100,6 +101,8 @@ def build(config: Config, listen_url: str) -> Deps:
             limits=config.limits,
             audit=config.audit,
             gc=config.gc,
+            jobs=config.jobs,
+            lifecycle=config.lifecycle,
         ),
         clock=SystemClock(),
         db=db,
@@ -115,6 +118,7 @@ def build(config: Config, listen_url: str) -> Deps:
             listen_url=listen_url,
         ),
         hashes=RunningHashes(),
+        pulls=Pulls(),
         issuers=Issuers(Egress(config.egress.allow, ca=config.egress.ca)),
         refusals=Refusals(db, keep=dt.timedelta(days=config.audit.keep_days)),
         rates=limits.Rates(limits.rates(config.limits), share=1 / config.server.workers),
@@ -125,6 +129,19 @@ async def close(deps: Deps) -> None:
     """Finish what is queued and close what `build` opened."""
     await deps.issuers.close()
     cast(Opened, deps.db).close()  # as `build` put it there
+
+
+@contextlib.asynccontextmanager
+async def rooms(config: Config) -> AsyncIterator[Deps]:
+    """What `build` gives, for a command beside the server that calls rooms. Raises CannotStart."""
+    with opened_rows(config):
+        pass  # the data is there, and this program's
+    deps = build(config, config.registry.public_url)
+    try:
+        yield deps
+    finally:
+        await deps.stores.close()
+        await close(deps)
 
 
 @contextlib.contextmanager

@@ -36,6 +36,12 @@ class Ahead(Generic[T]):
         assert self._running is None
         self._running = asyncio.ensure_future(step)
 
+    async def is_over(self, *, within: float) -> bool:
+        """Whether the step has come to its end, which may take so many seconds."""
+        assert self._running is not None
+        done, _ = await asyncio.wait([self._running], timeout=within)
+        return bool(done)
+
     async def result(self) -> T | None:
         """What the step came to, or its error; None where none was begun."""
         if self._running is None:

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import datetime as dt
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NoReturn, Protocol
 
@@ -22,6 +23,7 @@ from registry.limits import Rates
 from registry.model import Repository
 from registry.names import RegistryRef, repository_arn
 from registry.options import Settings
+from registry.pulls import Pulls
 from registry.records.audit_log import Entry
 from registry.records.engine import Rows
 from registry.remote.issuers import Issuers
@@ -40,12 +42,39 @@ class Clock(Protocol):
         """The time, aware, in UTC."""
         ...
 
+    def steady(self) -> dt.datetime:
+        """The time, for what must not happen too early: a clock that is set ahead does not bring it nearer."""
+        ...
+
 
 class SystemClock:
-    """The wall clock."""
+    """The wall clock. A jump ahead counts for `steady` once it has stood for a day, in which somebody may see it."""
+
+    def __init__(self) -> None:
+        self._wall, self._running = self.now(), _running()
+        self._ahead_since: dt.timedelta | None = None
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)
+
+    def steady(self) -> dt.datetime:
+        wall, running = self.now(), _running()
+        expected = self._wall + (running - self._running)
+        if wall - expected > _JUMP:
+            self._ahead_since = running if self._ahead_since is None else self._ahead_since
+            if running - self._ahead_since < _BELIEVED:
+                return expected
+        self._wall, self._running, self._ahead_since = wall, running, None
+        return wall
+
+
+_JUMP: Final = dt.timedelta(minutes=1)
+_BELIEVED: Final = dt.timedelta(days=1)
+
+
+def _running() -> dt.timedelta:
+    """How long the machine has been up, asleep or not."""
+    return dt.timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +91,7 @@ class Deps:
     stamped: Stamped
     hosts: Hosts
     hashes: RunningHashes
+    pulls: Pulls
     refusals: Refusals
     issuers: Issuers
     rates: Rates = dataclasses.field(default_factory=Rates)

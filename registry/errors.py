@@ -3,9 +3,10 @@
     LongshoreError
       NotFound      RepositoryNotFound ImageNotFound LayersNotFound ReferencedImagesNotFound UploadNotFound
                     RepositoryPolicyNotFound RegistryPolicyNotFound NoSuchEntity
+                    LifecyclePolicyNotFound LifecyclePolicyPreviewNotFound ExclusionNotFound
       Conflict      RepositoryAlreadyExists RepositoryNotEmpty ImageAlreadyExists ImageTagAlreadyExists
                     LayerAlreadyExists ImageReferencedByManifestList BlobInUse UploadConflict
-                    EntityAlreadyExists DeleteConflict
+                    EntityAlreadyExists DeleteConflict LifecyclePolicyPreviewInProgress ExclusionAlreadyExists
       Invalid       InvalidParameter InvalidTagParameter TooManyTags InvalidLayer InvalidLayerPart EmptyUpload
                     LayerPartTooSmall ImageDigestDoesNotMatch LayerInaccessible ManifestInvalid TooLarge
                     RangeInvalid SizeInvalid InvalidInput MalformedPolicyDocument PackedPolicyTooLarge
@@ -116,6 +117,32 @@ class RegistryPolicyNotFound(NotFound):
         super().__init__(f"Registry policy does not exist in the registry with id '{account}'")
 
 
+class LifecyclePolicyNotFound(NotFound):
+    """The repository has no lifecycle policy."""
+
+    def __init__(self, name: str, account: str) -> None:
+        super().__init__(
+            f"Lifecycle policy does not exist for the repository with name '{name}' in the registry with id '{account}'"
+        )
+
+
+class LifecyclePolicyPreviewNotFound(NotFound):
+    """Nobody has asked what a lifecycle policy would do to the repository."""
+
+    def __init__(self, name: str, account: str) -> None:
+        super().__init__(
+            f"Lifecycle policy preview does not exist for the repository with name '{name}' "
+            f"in the registry with id '{account}'"
+        )
+
+
+class ExclusionNotFound(NotFound):
+    """The principal's pulls are recorded like anybody's."""
+
+    def __init__(self, principal: str) -> None:
+        super().__init__(f"Pull time update exclusion does not exist for principal '{principal}'")
+
+
 class NoSuchEntity(NotFound):
     """No user, group, role, key, policy, instance profile or provider of the account is called so."""
 
@@ -201,6 +228,20 @@ class UploadConflict(Conflict):
 
 class EntityAlreadyExists(Conflict):
     """The name of a user, group, role, policy, instance profile or provider is taken, be it in another case."""
+
+
+class LifecyclePolicyPreviewInProgress(Conflict):
+    """A preview of the repository is being made."""
+
+    def __init__(self) -> None:
+        super().__init__("The previous lifecycle policy preview request has not completed. Wait and try again.")
+
+
+class ExclusionAlreadyExists(Conflict):
+    """The principal's pulls are not recorded as it is."""
+
+    def __init__(self, principal: str) -> None:
+        super().__init__(f"Pull time update exclusion already exists for principal '{principal}'")
 
 
 class DeleteConflict(Conflict):

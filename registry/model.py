@@ -12,6 +12,7 @@ from registry.names import Digest, RegistryRef, RepositoryName, Tag
 
 Mutability = Literal["MUTABLE", "IMMUTABLE", "IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION"]
 ManifestKind = Literal["image", "index"]
+JobState = Literal["waiting", "running", "failed"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,8 @@ class Image:
     body_size: int  # of the manifest itself
     image_size: int  # config and layers; for an index its largest child, as ECR counts
     pushed_at: dt.datetime
-    tags: tuple[Tag, ...] = ()  # filled where a statement says so
+    tags: tuple[Tag, ...] = ()  # filled where a statement says so, as is the next
+    pulled_at: dt.datetime | None = None  # the last pull that is recorded
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +85,37 @@ class Upload:
     state: Mapping[str, object]  # the store's own
     updated_at: dt.datetime
     owner: str = ""  # unique id of who began it, as `Principal.owner` has it
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """Work for later, as its cause writes it down."""
+
+    kind: str
+    payload: Mapping[str, object] = dataclasses.field(default_factory=dict)  # plain JSON
+    dedupe_key: str | None = None  # while one of the kind waits under this key, another cause adds none
+    order_key: str | None = None  # of all jobs with this key only the oldest may run
+    run_at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Work that waits, runs or was given up. One that is done has no row any more.
+
+    `attempts` grows with each claim and never falls: it is the fence by which a worker that lost its lease is told
+    apart from the one that has it now.
+    """
+
+    id: int
+    kind: str
+    payload: Mapping[str, object]
+    dedupe_key: str | None
+    order_key: str | None
+    state: JobState
+    run_at: dt.datetime
+    attempts: int
+    failures: int  # attempts that failed since it was last put; what `policies.retries` counts
+    lease_owner: str | None  # the process that runs it: host, process id, and a word of its own
+    lease_until: dt.datetime | None
+    last_error: str | None
+    created_at: dt.datetime

@@ -213,6 +213,44 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     keep_days: Annotated[int, Meta(ge=1, le=36500, description="How long entries are kept.")] = 90
 
 
+class Jobs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Work that is done later: by `longshore serve` itself, by `longshore work`, or by both."""
+
+    in_server: Annotated[
+        bool, Meta(description="Whether `longshore serve` works on jobs. Without it, run `longshore work` beside it.")
+    ] = True
+    slots: Annotated[int, Meta(ge=1, le=64, description="Jobs that one process works on at a time.")] = 2
+    lease_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=600,
+            description="How long a job is left to a process that gives no sign of life, before another takes it up.",
+        ),
+    ] = 30
+    keep_failed_days: Annotated[
+        int, Meta(ge=1, le=36500, description="How long a job that was given up stays listed.")
+    ] = 30
+
+
+class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Lifecycle policies."""
+
+    every_seconds: Annotated[
+        int, Meta(ge=1, le=604800, description="How long after the end of one run of all policies the next begins.")
+    ] = 6 * 3600
+    pull_seconds: Annotated[
+        int, Meta(ge=1, le=86400, description="How often the times of pulls, which gather in memory, are written.")
+    ] = 60
+    extensions: Annotated[
+        bool,
+        Meta(
+            description="Accept rules that ECR refuses: the action `keep`, and `sinceImagePulled` with the action "
+            "`expire`."
+        ),
+    ] = False
+
+
 class Egress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the server itself may connect to. Public addresses are allowed; all others only where they are named."""
 
@@ -237,3 +275,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = msgspec.field(default_factory=Limits)
     audit: Audit = msgspec.field(default_factory=Audit)
     gc: Gc = msgspec.field(default_factory=Gc)
+    jobs: Jobs = msgspec.field(default_factory=Jobs)
+    lifecycle: Lifecycle = msgspec.field(default_factory=Lifecycle)

@@ -32,6 +32,9 @@ class Hands:
     def now(self) -> dt.datetime:
         return self.time
 
+    def steady(self) -> dt.datetime:
+        return self.now()
+
 
 class Ground:
     """What a test of the collector acts on: pushes, questions, mounts, deletes, and time."""

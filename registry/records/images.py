@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from registry.model import Image
 from registry.names import Digest, Tag
 from registry.records.engine import Tx
-from registry.records.tables import manifest_references, manifests, tags
+from registry.records.tables import image_pulls, manifest_references, manifests, tags
 
-_i, _t, _x = manifests.c, tags.c, manifest_references.c
+_i, _t, _x, _p = manifests.c, tags.c, manifest_references.c, image_pulls.c
 _META = [column for column in manifests.c if column.name != "body"]
 _CHUNK = 500
 
@@ -194,6 +194,16 @@ def id_page(
 
 def with_tags(tx: Tx, image: Image) -> Image:
     return _with_tags(tx, [image])[0]
+
+
+def with_pulls(tx: Tx, images: Sequence[Image]) -> list[Image]:
+    """The images with the times of their last pulls."""
+    found: dict[int, dt.datetime] = {}
+    ids = [image.id for image in images]
+    for first in range(0, len(ids), _CHUNK):
+        statement = sa.select(_p.manifest_id, _p.pulled_at).where(_p.manifest_id.in_(ids[first : first + _CHUNK]))
+        found.update({image_id: pulled_at for image_id, pulled_at in tx.execute(statement)})
+    return [dataclasses.replace(image, pulled_at=found.get(image.id)) for image in images]
 
 
 def referrers(

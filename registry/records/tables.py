@@ -341,6 +341,81 @@ uploads = Table(
     Index("uploads_by_age", "updated_at"),
 )
 
+# --- what is kept for how long ----------------------------------------------------------------------------------------
+
+lifecycle_policies = Table(
+    "lifecycle_policies",
+    metadata,
+    Column("repository_id", Id, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("policy", Text, nullable=False, comment="as it was put"),
+    Column("put_at", Moment, nullable=False),
+    Column("evaluated_at", Moment, comment="when it was last run"),
+    Column("trouble", Text, comment="why its last run failed"),
+)
+
+lifecycle_evaluations = Table(
+    "lifecycle_evaluations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("repository_id", Id, ForeignKey("repositories.id", ondelete="CASCADE"), nullable=False),
+    Column("purpose", String(8), nullable=False, comment="preview, or run: then it is what is carried out"),
+    Column("policy", Text, nullable=False),
+    Column("state", String(8), nullable=False, comment="deciding, decided or failed"),
+    Column("began_at", Moment, nullable=False),
+    Column("decided_at", Moment),
+    Column("expiring", Integer, nullable=False),
+    Column("archiving", Integer, nullable=False),
+    Index("lifecycle_evaluations_by_purpose", "repository_id", "purpose", unique=True),
+    sqlite_autoincrement=True,
+)
+
+lifecycle_verdicts = Table(
+    "lifecycle_verdicts",
+    metadata,
+    Column("evaluation_id", Id, ForeignKey("lifecycle_evaluations.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False, comment="the order to carry them out in"),
+    Column("party", Integer, nullable=False, comment="those of one number go together"),
+    Column("digest", bytewise(160), nullable=False),
+    Column("tags", Text, nullable=False, comment="JSON list"),
+    Column("pushed_at", Moment, nullable=False),
+    Column("action", String(8), nullable=False, comment="expire or archive"),
+    Column("rule_priority", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    comment="images that go; of a run: that are still to go",
+    sqlite_with_rowid=False,
+)
+
+image_users = Table(
+    "image_users",
+    metadata,
+    Column("repository_id", Id, ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("reference", bytewise(160), primary_key=True, comment="digest or tag"),
+    Column("kind", bytewise(64), primary_key=True),
+    Column("name", bytewise(256), primary_key=True),
+    Column("until", Moment, comment="when the use ends by itself"),
+    Column("added_at", Moment, nullable=False),
+    comment="who needs which image; a policy does not take it away",
+    sqlite_with_rowid=False,
+)
+
+image_pulls = Table(
+    "image_pulls",
+    metadata,
+    Column("manifest_id", Id, ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True),
+    Column("pulled_at", Moment, nullable=False),
+    comment="apart from manifests, whose rows are large and would be written again at each pull",
+)
+
+pull_time_exclusions = Table(
+    "pull_time_exclusions",
+    metadata,
+    Column("account", String(12), primary_key=True),
+    Column("region", String(64), primary_key=True),
+    Column("principal", bytewise(256), primary_key=True, comment="ARN of a user or role whose pulls are not recorded"),
+    Column("created_at", Moment, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # --- what the house does by itself ------------------------------------------------------------------------------------
 
 burials = Table(
@@ -387,4 +462,29 @@ audit_events = Table(
     Index("audit_events_by_principal", "principal", "id"),
     comment="changes, written in their own transaction, and refusals",
     sqlite_autoincrement=True,
+)
+
+# --- what is to be done -----------------------------------------------------------------------------------------------
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", String(64), nullable=False),
+    Column("payload", Text, nullable=False, comment="JSON object"),
+    Column("dedupe_key", bytewise(256), comment="while one waits under it, another cause adds none of the kind"),
+    Column("order_key", bytewise(256), comment="of all with this key only the oldest may run"),
+    Column("state", String(8), nullable=False, comment="waiting, running or failed; one that is done has no row"),
+    Column("run_at", Moment, nullable=False, comment="not before"),
+    Column("attempts", Integer, nullable=False, comment="grows with each claim: the fence"),
+    Column("failures", Integer, nullable=False, comment="since it was last put"),
+    Column("lease_owner", String(128)),
+    Column("lease_until", Moment),
+    Column("last_error", Text),
+    Column("created_at", Moment, nullable=False),
+    Index("jobs_by_time", "state", "run_at", "id"),
+    Index("jobs_by_key", "dedupe_key", "kind", "state"),
+    Index("jobs_by_order", "order_key", "id"),
+    comment="each row is written in the transaction of its cause",
+    sqlite_autoincrement=True,  # an id is half of a fence, so it is never used again
 )

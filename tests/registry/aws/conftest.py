@@ -64,6 +64,9 @@ class Hands:
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC) + self.offset
 
+    def steady(self) -> dt.datetime:
+        return self.now()
+
 
 def make_deps(**limits: Any) -> Deps:
     """Deps of a door that reaches no room: what only rooms need is not there."""
@@ -79,6 +82,7 @@ def make_deps(**limits: Any) -> Deps:
         stamped=nothing,
         hosts=nothing,
         hashes=nothing,
+        pulls=nothing,
         refusals=cast(Any, Unwritten()),
         issuers=nothing,
     )

@@ -9,6 +9,7 @@ import pytest
 
 from longshore import config, wiring
 from registry import downloads, repositories
+from registry.context import SystemClock
 from registry.names import AccountId, Digest, Region, RegistryRef, RepositoryName
 from tests.api import push_image, refusal, upload_layer
 from tests.builders import Built, digest_of, image, unique_bytes, unique_name
@@ -104,7 +105,7 @@ def test_no_byte_of_the_grant_may_change(url):
 async def test_it_ends_after_an_hour(shared_server, repository, built, age, status):
     """The same parts as the server's, with a clock that is behind."""
 
-    class Behind:
+    class Behind(SystemClock):
         def now(self) -> dt.datetime:
             return dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age)
 
