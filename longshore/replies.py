@@ -83,6 +83,8 @@ class Replies:
         self._kept.move_to_end(key)
         if int(began) != self._second:
             self._second, self._date = int(began), formatdate(began, usegmt=True).encode()
+        if kept.evidence.again is not None:
+            kept.evidence.again()
         self._counters[kept.method]()
         AGAIN.inc()
         self._observe(time.time() - began)

@@ -2,7 +2,8 @@
 
 A change's row is written in the transaction of the change itself, so there is neither one without the other: a request
 that may change something is given its database as a `Witness`, which adds the row to the first unit that it commits.
-What the house writes on its own account (a damaged blob is marked) goes by `housekeep` and is nobody's deed. What the
+What the house writes on its own account (a damaged blob is marked) goes by `housekeep` and is nobody's deed; where it
+takes away what people put there, the room that does it writes an entry `of_the_house` in the same transaction. What the
 operator changes by a command beside the server is told likewise, as the deed of `operator`.
 
 A refusal changes nothing, and must not let who is refused fill the disk: the same refusal is written once a minute,
@@ -107,14 +108,22 @@ def recorded(unit: Unit[T], entry: Entry, *, keep: dt.timedelta) -> Unit[T]:
 
 
 def by_operator(
-    registry: RegistryRef, action: str, *, at: dt.datetime, user: str, command: str, parameters: Mapping[str, Any]
+    registry: RegistryRef,
+    action: str,
+    *,
+    at: dt.datetime,
+    user: str,
+    command: str,
+    parameters: Mapping[str, Any],
+    resource: str = "",
 ) -> Entry:
-    """What the operator does by a command beside the server. `registry`: of the account that it is about.
+    """What the operator does by a command beside the server. `registry`: of the account that it is about. `resource`:
+    the ARN of what it is done to, where that is not the account itself.
 
     `user`: their name on this machine. Such a deed is no call of AWS's: it is told as `longshore`'s own, in the same
     fields.
     """
-    resource, request_id = f"arn:aws:iam::{registry.account}:root", str(uuid.uuid4())
+    resource, request_id = resource or f"arn:aws:iam::{registry.account}:root", str(uuid.uuid4())
     return Entry(
         id=0,
         at=at,
@@ -148,8 +157,8 @@ def by_operator(
 class Witness:
     """The database as one call sees it: what it changes, it is on record for."""
 
-    def __init__(self, db: Rows, call: Call, record: list[Entry], *, keep: dt.timedelta) -> None:
-        """`record` gets the entry once something was changed."""
+    def __init__(self, db: Rows, call: Call | Entry, record: list[Entry], *, keep: dt.timedelta) -> None:
+        """`call`, or how it is told; `record` gets the entry once something was changed."""
         self._db: Rows = db._db if isinstance(db, Witness) else db  # a deed within a deed has an entry of its own
         self._call, self._record, self._keep = call, record, keep
         self._is_told = False
@@ -157,7 +166,7 @@ class Witness:
     async def write(self, unit: Unit[T]) -> T:
         if self._is_told:
             return await self._db.write(unit)
-        entry = self._call.entry("allowed")
+        entry = self._call if isinstance(self._call, Entry) else self._call.entry("allowed")
         outcome = await self._db.write(recorded(unit, entry, keep=self._keep))
         self._is_told = True
         self._record.append(entry)
@@ -202,6 +211,50 @@ class Refusals:
             self._seen.popitem(last=False)
         await self._db.housekeep(lambda tx: rows.insert(tx, entry, keep=self._keep))
         return entry
+
+
+def of_the_house(
+    actor: str,
+    name: str,
+    *,
+    at: dt.datetime,
+    resource: str,
+    registry: RegistryRef,
+    run: str,
+    details: Mapping[str, Any],
+) -> Entry:
+    """The row of what the house does on its own account, which changes what people put there: `actor` is the part of
+    it that does it, `name` the event's, `run` what the events of one occasion have in common."""
+    event = {
+        "eventVersion": _VERSION,
+        "userIdentity": {"accountId": registry.account, "invokedBy": actor},
+        "eventTime": _time(at),
+        "eventSource": "ecr.amazonaws.com",
+        "eventName": name,
+        "awsRegion": registry.region,
+        "sourceIPAddress": actor,
+        "userAgent": actor,
+        "requestParameters": None,
+        "responseElements": None,
+        "eventID": str(uuid.uuid4()),
+        "readOnly": False,
+        "resources": [{"ARN": resource, "accountId": registry.account, "type": "AWS::ECR::Repository"}],
+        "eventType": "AwsServiceEvent",
+        "recipientAccountId": registry.account,
+        "serviceEventDetails": details,
+    }
+    return Entry(
+        id=0,
+        at=at,
+        account=registry.account,
+        principal=actor,
+        action=f"ecr:{name}",
+        resource=resource,
+        decision="allowed",
+        source=actor,
+        request_id=run,
+        event=event,
+    )
 
 
 def _identity(principal: Principal) -> dict[str, Any]:

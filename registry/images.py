@@ -134,11 +134,11 @@ async def get(deps: Deps, registry: RegistryRef, name: RepositoryName, reference
 
 
 async def describe(deps: Deps, registry: RegistryRef, name: RepositoryName, reference: Digest | Tag) -> Image:
-    """The image with its tags. Raises RepositoryNotFound, ImageNotFound."""
+    """The image with its tags and the time of its last pull. Raises RepositoryNotFound, ImageNotFound."""
 
     def unit(tx: Tx) -> Image:
         repository = repositories.require(tx, registry, name)
-        return rows.with_tags(tx, _require(tx, repository, reference))
+        return rows.with_pulls(tx, [rows.with_tags(tx, _require(tx, repository, reference))])[0]
 
     return await deps.db.read(unit)
 
@@ -152,11 +152,11 @@ async def page(
     limit: int,
     only: Literal["TAGGED", "UNTAGGED"] | None = None,
 ) -> list[Image]:
-    """Images behind the digest `after`, by digest, with their tags. Raises RepositoryNotFound."""
+    """Images behind the digest `after`, by digest, with their tags and last pulls. Raises RepositoryNotFound."""
 
     def unit(tx: Tx) -> list[Image]:
         repository = repositories.require(tx, registry, name)
-        return rows.page(tx, repository.id, after=after, limit=limit, only=only)
+        return rows.with_pulls(tx, rows.page(tx, repository.id, after=after, limit=limit, only=only))
 
     return await deps.db.read(unit)
 
@@ -215,7 +215,7 @@ async def delete(deps: Deps, registry: RegistryRef, name: RepositoryName, digest
 
     def unit(tx: Tx) -> Deleted:
         repository = repositories.require(tx, registry, name)
-        return _delete(tx, deps, rows.with_tags(tx, _require(tx, repository, digest)))
+        return remove(tx, rows.with_tags(tx, _require(tx, repository, digest)), deps.clock.now())
 
     return await deps.db.write(unit)
 
@@ -241,11 +241,22 @@ async def delete_tag(
         if expected is not None and image.digest != expected:
             raise ImageDigestDoesNotMatch(expected, image.digest)
         if last_takes_image and image.tags == (tag,):
-            return _delete(tx, deps, image)
+            return remove(tx, image, deps.clock.now())
         rows.delete_tag(tx, repository.id, tag)
         return Deleted(digest=image.digest, tags=(tag,), image_is_gone=False)
 
     return await deps.db.write(unit)
+
+
+def remove(tx: Tx, image: Image, now: dt.datetime) -> Deleted:
+    """`delete` inside another room's transaction, of an image with its tags. Raises ImageReferencedByManifestList."""
+    parents = rows.parents(tx, image.repository_id, image.digest)
+    if parents:
+        raise ImageReferencedByManifestList(image.digest, list(parents))
+    blobs = rows.pinned_blobs(tx, image)
+    rows.delete(tx, image)
+    blob_rows.touch_links(tx, image.repository_id, blobs, now)
+    return Deleted(digest=image.digest, tags=image.tags, image_is_gone=True)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
@@ -309,16 +320,6 @@ def _image(
         image_size=size,
         pushed_at=now,
     )
-
-
-def _delete(tx: Tx, deps: Deps, image: Image) -> Deleted:
-    parents = rows.parents(tx, image.repository_id, image.digest)
-    if parents:
-        raise ImageReferencedByManifestList(image.digest, list(parents))
-    blobs = rows.pinned_blobs(tx, image)
-    rows.delete(tx, image)
-    blob_rows.touch_links(tx, image.repository_id, blobs, deps.clock.now())
-    return Deleted(digest=image.digest, tags=image.tags, image_is_gone=True)
 
 
 def _require(tx: Tx, repository: Repository, reference: Digest | Tag) -> Image:

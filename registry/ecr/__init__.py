@@ -4,6 +4,6 @@ Importing this package puts the operations on the AWS door's table. A function t
 call, `shapes` out. What is not here answers that it is not supported.
 """
 
-from registry.ecr import images, layers, login, repositories, settings
+from registry.ecr import images, layers, lifecycle, login, pull_times, repositories, settings
 
-__all__ = ("images", "layers", "login", "repositories", "settings")
+__all__ = ("images", "layers", "lifecycle", "login", "pull_times", "repositories", "settings")

@@ -83,6 +83,7 @@ async def _get(ctx: Context, req: Params, wanted: Params) -> Structure:
     accepted = req.get("acceptedMediaTypes")
     if accepted and pulled.media_type not in accepted:
         raise _Failure("ImageNotFound", "Requested image has none of the accepted media types")
+    ctx.deps.pulls.of(pulled.image_id, ctx.principal.entity_arn)()
     return {
         "registryId": registry.account,
         "repositoryName": name,

@@ -75,6 +75,8 @@ def image_detail(registry: RegistryRef, name: str, image: Image) -> Structure:
     }
     if image.tags:
         shape["imageTags"] = list(image.tags)
+    if image.pulled_at is not None:
+        shape["lastRecordedPullTime"] = image.pulled_at
     if image.artifact_type is not None:
         shape["artifactMediaType"] = image.artifact_type
     if image.subject is not None:

@@ -11,6 +11,7 @@ Where the database does not tell of commits, the rows are asked each time, by on
 import dataclasses
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +35,7 @@ class Evidence:
     found: tuple[object, ...]  # its answer
     until: float  # seconds since 1970
     file: tuple[Path, str] | None = None  # the file that was sent, and the identity under which it was verified
+    again: Callable[[], None] | None = None  # to be called when the answer is given again
 
     def holds(self, now: float) -> bool | None:
         """Whether it would be answered the same now; None: that must be asked, of `still_holds`."""
@@ -71,7 +73,13 @@ async def beforehand(deps: Deps) -> Beforehand:
     return Beforehand(deps.db, version, await deps.stamped.stamp())
 
 
-def give(call: Call, question: Question, *found: object, file: tuple[Path, str] | None = None) -> None:
+def give(
+    call: Call,
+    question: Question,
+    *found: object,
+    file: tuple[Path, str] | None = None,
+    again: Callable[[], None] | None = None,
+) -> None:
     """Leave evidence for the answer to a read: what `question` finds beside the stamp must stay `found`."""
     before, decision, until = call.before, call.decision, call.context.principal.until
     if before is None or decision is None or not OF_THE_CLOCK.isdisjoint(decision.asked_keys):
@@ -83,4 +91,5 @@ def give(call: Call, question: Question, *found: object, file: tuple[Path, str] 
         found=(before.stamp, *found),
         until=until.timestamp() if until is not None else math.inf,
         file=file,
+        again=again,
     )

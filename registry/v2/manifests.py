@@ -20,7 +20,11 @@ async def get(call: Call) -> web.StreamResponse:
     """GET and HEAD: the bytes as they were pushed, whatever Accept says: one digest has one form."""
     reference = _reference(call)
     pulled = await images.get(call.deps, call.context.registry, call.name, reference)
-    evidence.give(call, hot.manifest(pulled.repository_id, reference), pulled.image_id)
+    told = None
+    if call.request.method == "GET":  # a HEAD asks; it pulls nothing
+        told = call.deps.pulls.of(pulled.image_id, call.context.principal.entity_arn)
+        told()
+    evidence.give(call, hot.manifest(pulled.repository_id, reference), pulled.image_id, again=told)
     headers = {
         API_VERSION[0]: API_VERSION[1],
         "Docker-Content-Digest": pulled.digest,
