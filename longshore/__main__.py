@@ -25,10 +25,15 @@ class _Entry(NamedTuple):
 
 COMMANDS: Final = {
     "serve": _Entry("longshore.cli.serve:serve", "Run the registry."),
+    "work": _Entry("longshore.cli.work:work", "Work on jobs, and serve nothing."),
+    "jobs": _Entry("longshore.cli.jobs:jobs", "List jobs, try them again, cancel them."),
     "env": _Entry("longshore.cli.env:env", "Print the variables that point AWS's tools at a server."),
     "login": _Entry("longshore.cli.login:login", "Log docker in."),
     "repo": _Entry("longshore.cli.repo:repo", "Create, list and delete repositories."),
-    "image": _Entry("longshore.cli.image:image", "List images."),
+    "image": _Entry("longshore.cli.image:image", "List images, and who uses them."),
+    "lifecycle": _Entry(
+        "longshore.cli.lifecycle:lifecycle", "Carry out lifecycle policies now, or say what they would do."
+    ),
     "cert": _Entry("longshore.cli.cert:cert", "Make a TLS certificate, and say how clients come to trust it."),
     "config": _Entry("longshore.cli.config:config", "Show and check the configuration."),
     "admin": _Entry("longshore.cli.admin:admin", "Manage accounts, and the policies that bound them."),

@@ -30,6 +30,7 @@ from registry.aws import door as aws
 from registry.context import ACTION, ERROR, PRINCIPAL, RECORD, RESOURCE, Deps
 from registry.errors import LongshoreError, StorageUnavailable, Unavailable
 from registry.names import Region
+from registry.records import jobs
 from registry.storage.base import StoreMismatch
 from registry.v2 import login, routes
 from registry.v2.errors import answer_of, response
@@ -124,12 +125,17 @@ class App:
         local = _is_loopback(request.remote) and "X-Forwarded-For" not in request.headers
         if not local and not (token and hmac.compare_digest(token.encode(), given.encode())):
             return answer_of("DENIED", 403, "metrics are for loopback, or for who has metrics.token")
+        now = self.deps.clock.now()
         try:
             chore = await chores.figures(self.deps.db)
+            counts, oldest = await self.deps.db.read(lambda tx: (jobs.counts(tx), jobs.oldest(tx, now)))
         except Unavailable:  # what this process counts can be told all the same
             return observe.metrics_page()
         ended_at = chore.ended_at.timestamp() if chore.ended_at is not None else 0.0
-        return observe.metrics_page(also=observe.Collections(ended_at=ended_at, facts=chore.facts))
+        waited = {kind: (now - moment).total_seconds() for kind, moment in oldest.items()}
+        return observe.metrics_page(
+            observe.Collections(ended_at=ended_at, facts=chore.facts), observe.Queue(counts=counts, oldest=waited)
+        )
 
     def _keep(self, request: web.BaseRequest, answer: web.StreamResponse) -> None:
         """Keep the answer for the next time, where its handler has given evidence."""

@@ -30,6 +30,7 @@ REQUESTS = Counter("longshore_requests_total", "Requests answered.", ["door", "m
 SECONDS = Histogram("longshore_request_seconds", "Time to answer.", ["door"], buckets=_BUCKETS)
 IN_FLIGHT = Gauge("longshore_requests_in_flight", "Requests being answered.", multiprocess_mode="livesum")
 AGAIN = Counter("longshore_replies_given_again_total", "Replies that were given again, below the doors.")
+JOBS = Counter("longshore_jobs_total", "Jobs that this process worked on, by what came of them.", ["kind", "outcome"])
 REFUSED = Counter("longshore_connections_refused_total", "Connections closed for being too many.", ["why"])
 
 
@@ -76,7 +77,7 @@ class _Handover(logging.handlers.QueueHandler):
         return record
 
 
-def metrics_page(*, also: Collector | None = None) -> web.Response:
+def metrics_page(*also: Collector) -> web.Response:
     """All processes' counters in Prometheus's text form, and those of `also`."""
     if os.environ.get(MULTIPROCESS_DIR):
         collected = CollectorRegistry()
@@ -84,9 +85,9 @@ def metrics_page(*, also: Collector | None = None) -> web.Response:
         body = generate_latest(collected)
     else:
         body = generate_latest()
-    if also is not None:
+    for collector in also:
         beside = CollectorRegistry()
-        beside.register(also)
+        beside.register(collector)
         body += generate_latest(beside)
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -116,6 +117,25 @@ _GC_SUMS: Final = {
     "blobs": "Blobs whose bytes were deleted.",
     "failed": "Stored keys that could not be deleted when they were due.",
 }
+
+
+@dataclasses.dataclass(eq=False, slots=True, kw_only=True)
+class Queue(Collector):
+    """How many jobs there are, by kind and state, and for how many seconds the one has been due that waits longest."""
+
+    counts: Mapping[tuple[str, str], int]
+    oldest: Mapping[str, float]
+
+    def collect(self) -> Iterator[Metric]:
+        jobs = GaugeMetricFamily("longshore_jobs", "Jobs by kind and state.", labels=["kind", "state"])
+        for (kind, state), count in self.counts.items():
+            jobs.add_metric([kind, state], count)
+        yield jobs
+        meaning = "How long the job has been due that waits longest for a worker."
+        oldest = GaugeMetricFamily("longshore_jobs_oldest_seconds", meaning, labels=["kind"])
+        for kind, seconds in self.oldest.items():
+            oldest.add_metric([kind], seconds)
+        yield oldest
 
 
 def forget(pid: int) -> None:

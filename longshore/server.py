@@ -24,7 +24,7 @@ from typing import Final
 
 from aiohttp import web
 
-from longshore import collecting, notify, observe, wiring
+from longshore import collecting, notify, observe, wiring, working
 from longshore.app import App
 from longshore.config import Config
 from longshore.connections import Census, Server, turn_away, waiting
@@ -32,7 +32,7 @@ from longshore.doorway import Doorway
 from longshore.replies import Replies
 from longshore.stores import StoreUnusable
 from longshore.wiring import CannotStart
-from registry import limits
+from registry import limits, pull_times
 from registry.context import Deps
 from registry.errors import StorageUnavailable
 from registry.names import Region
@@ -141,6 +141,9 @@ async def _serve(config: Config, listener: socket.socket, announce: Callable[[],
     )
     runner = web.ServerRunner(server, shutdown_timeout=config.server.drain_seconds)
     await runner.setup()
+    beside = [asyncio.create_task(pull_times.keep_writing(deps, stop))]
+    if config.jobs.in_server:
+        beside.append(asyncio.create_task(working.work(config, deps, stop)))
     try:
         tls = _tls(config)
         doorway = Doorway(server, listener, census, tls)
@@ -157,6 +160,8 @@ async def _serve(config: Config, listener: socket.socket, announce: Callable[[],
         await server.take_in(accepted, tls)
     finally:
         await runner.cleanup()
+        stop.set()
+        await asyncio.gather(*beside)
         if parent is not None:
             loop.remove_reader(parent)
         await deps.stores.close()

@@ -76,6 +76,12 @@ def database_of(deps: Deps) -> Database:
     return deps.db
 
 
+def database(deps: Deps) -> Database:
+    """The database itself, for what a test asks of it without an event loop."""
+    assert isinstance(deps.db, Database)
+    return deps.db
+
+
 class Place:
     """A data directory that a test may damage, and look at."""
 

@@ -45,6 +45,9 @@ ROOMS = (
     "chores",
     "bindings",
     "settings",
+    "lifecycle",
+    "image_users",
+    "pull_times",
 )
 DOORS = longshore.app.DOORS  # imported for what their import does: every operation is on the table
 

@@ -6,7 +6,6 @@ Each change goes on record with itself, as the operator's.
 import contextlib
 import datetime as dt
 import os
-import pwd
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -15,6 +14,7 @@ import click
 
 from longshore import config as configuration
 from longshore.cli import output as answers
+from longshore.cli.operator import entry_of
 from longshore.cli.options import with_data, with_output
 from registry.names import AccountId, BadName, Region, RegistryRef
 
@@ -70,23 +70,9 @@ def _change(
     """What `unit` makes of the account, on record."""
     from registry import audit
 
-    entry = audit.by_operator(
-        RegistryRef(account_id, Region(config.registry.region)),
-        action,
-        at=dt.datetime.now(dt.UTC),
-        user=_user(),
-        command=click.get_current_context().command_path,
-        parameters={"accountId": account_id, **parameters},
-    )
+    registry = RegistryRef(account_id, Region(config.registry.region))
+    entry = entry_of(registry, action, accountId=account_id, **parameters)
     return db.write_here(audit.recorded(unit, entry, keep=dt.timedelta(days=config.audit.keep_days)))
-
-
-def _user() -> str:
-    """Who runs the command: the machine's own word, as variables say what one likes."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container's user may have no name
-        return str(os.getuid())
 
 
 def _loaded(data: Path | None, file: Path | None) -> configuration.Config:

@@ -8,6 +8,7 @@ import click
 
 from longshore.cli import output as answers
 from longshore.cli.access import connect, telling
+from longshore.cli.image_use import use
 from longshore.cli.options import with_data, with_output
 
 _SHORT: Final = 12  # hexadecimal digits of a digest, as docker shows it
@@ -15,7 +16,10 @@ _SHORT: Final = 12  # hexadecimal digits of a digest, as docker shows it
 
 @click.group()
 def image() -> None:
-    """List images."""
+    """List images, and who uses them."""
+
+
+image.add_command(use)
 
 
 @image.command("list")

@@ -1,0 +1,90 @@
+"""Kinds of jobs: the room's function that does one, how stubbornly it is tried, and how often it comes by itself.
+
+A handler may run again after it ran half or whole, so what it does twice must be what it did once. It returns when the
+job is done; it raises what went wrong.
+"""
+
+import dataclasses
+import datetime as dt
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from policies.retries import Retry
+from registry import lifecycle
+from registry.errors import Unavailable
+from registry.jobs.work import Interrupted, Work
+from registry.model import Job
+from registry.options import Settings
+from registry.records import jobs as rows
+from registry.records.engine import Tx
+from registry.records.jobs import LeaseLost
+
+Handler = Callable[[Work], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
+
+PATIENT: Final = Retry(most=10, first=dt.timedelta(seconds=1), longest=dt.timedelta(minutes=5))
+ENDLESS: Final = Retry(most=None, first=dt.timedelta(seconds=1), longest=dt.timedelta(minutes=5))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """`every`: the pause between the end of one and the next of a kind that nobody has to ask for. `given_up`: what is
+    written in the transaction that gives one up."""
+
+    run: Handler
+    retry: Retry = PATIENT
+    given_up: Callable[[Tx, Job, dt.datetime], None] = lambda tx, job, now: None
+    every: Callable[[Settings], dt.timedelta] | None = None
+
+
+async def forget(work: Work) -> None:
+    """Remove jobs that were given up long ago."""
+    deps = work.deps
+    before = deps.clock.now() - dt.timedelta(days=deps.settings.jobs.keep_failed_days)
+    await deps.db.write(lambda tx: rows.forget_failed(tx, before))
+
+
+async def run_policies(work: Work) -> None:
+    """Carry out every repository's lifecycle policy, one repository after the other; trouble with one keeps no other
+    waiting."""
+    after = _number(work.payload, "after")
+    while (found := await lifecycle.next_repository(work.deps, after=after)) is not None:
+        try:
+            ran = await lifecycle.run(work.deps, found.id, pause=work.pause)
+            if ran is not None and (ran.expired or ran.spared):
+                told = f"{len(ran.expired)} images expired, {len(ran.spared)} had changed and are left to the next run"
+                _log.info("lifecycle: %s: %s", found.name, told)
+        except (Interrupted, LeaseLost, Unavailable):
+            raise
+        except Exception as error:
+            _log.error("lifecycle: the policy of %s failed", found.name, exc_info=error)
+            await lifecycle.note_trouble(work.deps, found.id, f"{type(error).__name__}: {error}")
+        after = found.id
+        await work.keep({"after": after})
+
+
+async def make_preview(work: Work) -> None:
+    await lifecycle.make_preview(work.deps, _number(work.payload, "evaluation"))
+
+
+def fail_preview(tx: Tx, job: Job, now: dt.datetime) -> None:
+    lifecycle.fail_preview(tx, _number(job.payload, "evaluation"), now)
+
+
+def _number(payload: Mapping[str, object], name: str) -> int:
+    found = payload.get(name, 0)
+    assert isinstance(found, int)
+    return found
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "jobs.forget": Kind(run=forget, every=lambda settings: dt.timedelta(days=1)),
+    "lifecycle.run": Kind(
+        run=run_policies,
+        retry=ENDLESS,
+        every=lambda settings: dt.timedelta(seconds=settings.lifecycle.every_seconds),
+    ),
+    "lifecycle.preview": Kind(run=make_preview, given_up=fail_preview),
+}
