@@ -18,7 +18,7 @@ from longshore.config import Config
 
 if TYPE_CHECKING:
     from registry.model import Job, JobState
-    from registry.records.engine import Database, Tx
+    from registry.records.engine import Opened, Tx
 
 T = TypeVar("T")
 
@@ -123,7 +123,7 @@ def _change(
     """Change one job after the other, each on record as the operator's deed."""
     from registry import audit
 
-    def work(config: Config, db: "Database") -> None:
+    def work(config: Config, db: "Opened") -> None:
         keep = dt.timedelta(days=config.audit.keep_days)
         for job_id in job_ids:
             entry = entry_of(registry_of(config, None, None), action, jobId=job_id)
@@ -133,7 +133,7 @@ def _change(
     _with(data, file, work)
 
 
-def _with(data: Path | None, file: Path | None, work: "Callable[[Config, Database], T]") -> T:
+def _with(data: Path | None, file: Path | None, work: "Callable[[Config, Opened], T]") -> T:
     loaded = configuration.load(data=data, file=file, env=os.environ, flags={})
     from longshore import wiring
 

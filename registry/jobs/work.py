@@ -13,6 +13,7 @@ from registry.context import Deps
 from registry.model import Job
 from registry.records import jobs as rows
 from registry.records.engine import Rows, T, Tx, Unit
+from registry.records.hot import Question
 
 
 class Interrupted(Exception):
@@ -45,6 +46,9 @@ class Fenced:
 
     async def point(self, unit: Unit[T]) -> T:
         return await self._db.point(unit)
+
+    async def ask(self, question: Question) -> tuple[object, ...] | None:
+        return await self._db.ask(question)
 
     def version(self) -> int | None:
         return self._db.version()

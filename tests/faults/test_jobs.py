@@ -22,7 +22,7 @@ from longshore.config import Config, Server
 from registry.context import Deps
 from registry.model import Job, NewJob
 from registry.records import jobs as rows
-from registry.records.engine import Database
+from registry.records.engine import Opened
 from tests import places
 from tests.conftest import Start
 from tests.faults.toil import STEPS
@@ -85,7 +85,7 @@ def add(deps: Deps, count: int) -> list[int]:
     return [added(database(deps), new, now) for _ in range(count)]
 
 
-def added(db: Database, new: NewJob, now: dt.datetime) -> int:
+def added(db: Opened, new: NewJob, now: dt.datetime) -> int:
     job_id = db.write_here(lambda tx: rows.add(tx, new, now))
     assert job_id is not None
     return job_id
