@@ -22,17 +22,19 @@ if TYPE_CHECKING:
 @click.option("--tls-cert", help="Certificate chain (PEM); `longshore cert` makes one.")
 @click.option("--tls-key", help="Private key of the certificate (PEM).")
 @click.option("--create-on-push/--no-create-on-push", default=None, help="Create a missing repository on push.")
+@click.option("--profile", type=click.Path(path_type=Path), help="Write there, at the end, where the time went.")
 @click.option("--inherit", hidden=True, help="Descriptors from the parent process.")
-def serve(data: Path | None, file: Path | None, inherit: str | None, **flags: object) -> None:
+def serve(data: Path | None, file: Path | None, inherit: str | None, profile: Path | None, **flags: object) -> None:
     """Run the registry."""
     loaded = configuration.load(data=data, file=file, env=os.environ, flags=_settings(flags))
-    from longshore import collecting, notify, observe, server, wiring
+    from longshore import collecting, notify, observe, profiling, server, wiring
 
     listener = observe.set_up_logs(loaded.log)
     try:
         wiring.arm_failpoint(os.environ, host=loaded.http.host)
         if inherit is not None:
-            server.run_worker(loaded, server.Inherited.parse(inherit))
+            with profiling.profiled(profile, is_worker=True):
+                server.run_worker(loaded, server.Inherited.parse(inherit))
             return
         for warning in (*loaded.warnings, *filter(None, [collecting.warning(loaded.gc)])):
             click.echo(f"longshore: {warning}", err=True)
@@ -45,7 +47,8 @@ def serve(data: Path | None, file: Path | None, inherit: str | None, **flags: ob
                 notify.ready()
 
             if loaded.server.workers == 1:
-                server.run_single(loaded, socket, announce)
+                with profiling.profiled(profile, is_worker=False):
+                    server.run_single(loaded, socket, announce)
             else:
                 server.run_parent(loaded, socket, server.worker_command(sys.argv[1:]), announce)
     except wiring.CannotStart as error:
