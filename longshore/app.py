@@ -75,8 +75,8 @@ class App:
                 answer = response(RuntimeError())
         if not answer.prepared:
             answer.headers["Server"] = "longshore"  # in place of the versions of Python and aiohttp
-            self._keep(request, answer)
             answer.headers["x-amzn-RequestId"] = request_id
+        self._keep(request, answer)
         self._note(request, request_id, name, answer.status, time.monotonic() - started)
         return answer
 
@@ -142,7 +142,7 @@ class App:
         evidence, connection = request.get(EVIDENCE), request.protocol
         if self.replies is None or evidence is None or not isinstance(connection, Connection):
             return
-        if connection.key is not None and isinstance(answer, web.Response):
+        if connection.key is not None and (evidence.part is None or connection.ssl_context is None):
             self.replies.keep(connection.key, request, answer, evidence)
 
     def _note(self, request: web.BaseRequest, request_id: str, door: str, status: int, seconds: float) -> None:

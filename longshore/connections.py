@@ -23,9 +23,10 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from longshore.observe import REFUSED
-from longshore.replies import Key, Replies, is_lone_request
+from longshore.observe import IN_FLIGHT, REFUSED
+from longshore.replies import FromFile, Key, Replies, Reply, is_lone_request
 from registry.options import Limits
+from registry.v2 import sendfile
 from registry.v2.errors import answer_of
 
 _RESERVED = 128  # file descriptors for rows, bytes, logs
@@ -70,10 +71,11 @@ class Connection(RequestHandler):
     """One client connection.
 
     Bytes that are a whole request which was answered before may be answered from `replies`, but only while nothing
-    else is on its way: no request at work, none waiting, and nothing of one in the parser.
+    else is on its way: no request at work, none waiting, and nothing of one in the parser. What of such an answer the
+    socket does not take at once is sent by a task of the connection's own; until it is over no byte is read.
     """
 
-    __slots__ = ("_asking", "_census", "_counted_as", "_is_between_requests", "_replies", "_source", "key")
+    __slots__ = ("_asking", "_census", "_counted_as", "_is_between_requests", "_replies", "_sending", "_source", "key")
 
     def __init__(
         self,
@@ -91,6 +93,7 @@ class Connection(RequestHandler):
         self._is_between_requests = replies is not None  # every byte so far belongs to a request that came whole
         self.key: Key | None = None  # of the request that is at work, if its answer may be kept
         self._asking: asyncio.Task[None] | None = None  # whether a kept reply still holds; nothing is read meanwhile
+        self._sending: asyncio.Task[None] | None = None  # the rest of a kept reply's file; nor is it then
 
     def data_received(self, data: bytes) -> None:
         if self._is_between_requests and self._answer_again(data):
@@ -116,26 +119,77 @@ class Connection(RequestHandler):
         if reply is None:
             return False
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        if isinstance(reply, bytes):
-            transport.write(reply)
+        if isinstance(reply, bytes | FromFile):
+            self._give(transport, reply)
         else:
             transport.pause_reading()
             self._asking = self._loop.create_task(self._answer_when_known(data, reply))
         return True
 
-    async def _answer_when_known(self, data: bytes, found: Coroutine[Any, Any, bytes | None]) -> None:
+    async def _answer_when_known(self, data: bytes, found: Coroutine[Any, Any, Reply | None]) -> None:
         """Answer `data` from what is kept, if it turns out to hold; else let it through every door."""
         reply = await found
         self._asking = None
-        if self.transport is None:
-            return
-        if reply is None or not self._is_between_requests:
+        transport = self.transport
+        if transport is None or reply is None or not self._is_between_requests:
+            if isinstance(reply, FromFile):
+                reply.file.close()
+            if transport is None:
+                return
             super().data_received(data)
         else:
-            self.transport.write(reply)
+            assert isinstance(transport, asyncio.Transport)
+            self._give(transport, reply)
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        if not self._reading_paused and not self._buffer_paused:
+        self._read_on()
+
+    def _give(self, transport: asyncio.Transport, reply: Reply) -> None:
+        """Send a reply, and what the socket does not take of its file in a task."""
+        if isinstance(reply, bytes):
+            transport.write(reply)
+            return
+        try:
+            with sendfile.corked(transport):
+                transport.write(reply.head)
+                at = sendfile.at_once(transport, reply.file.fileno(), reply.first, reply.stop)
+        except OSError:
+            reply.file.close()
+            transport.abort()
+            return
+        if at == reply.stop:
+            reply.file.close()
+            reply.sent()
+            return
+        transport.pause_reading()
+        self._sending = self._loop.create_task(self._send_rest(transport, reply, at))
+        self._sending.add_done_callback(lambda _: self._end_to_send(reply))
+
+    async def _send_rest(self, transport: asyncio.Transport, reply: FromFile, at: int) -> None:
+        with IN_FLIGHT.track_inprogress():
+            try:
+                at = await sendfile.send(transport, reply.file, at, reply.stop)
+            except OSError:
+                transport.abort()  # the client is gone
+                return
+        if at == reply.stop:
+            reply.sent()
+        else:
+            transport.abort()  # the file was cut off since it was opened: never a full answer
+
+    def _end_to_send(self, reply: FromFile) -> None:
+        reply.file.close()
+        self._sending = None
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if self._sending is None and not self._reading_paused and not self._buffer_paused:
             self._resume_transport_reading()
+
+    def _process_keepalive(self) -> None:
+        if self._sending is not None:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
 
     def answer_nothing_again(self) -> None:
         """Let all requests through from now on: only an answer that is made anew can end the connection."""
@@ -155,8 +209,9 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.leave()
-        if self._asking is not None:
-            self._asking.cancel()
+        for task in (self._asking, self._sending):
+            if task is not None:
+                task.cancel()
         super().connection_lost(exc)
 
     def leave(self) -> None:
@@ -168,7 +223,8 @@ class Connection(RequestHandler):
     @property
     def is_busy(self) -> bool:
         """Whether a request is in hand or waits for its turn."""
-        return self._request_in_progress or bool(self._messages) or self._asking is not None
+        answers_again = self._asking is not None or self._sending is not None
+        return self._request_in_progress or bool(self._messages) or answers_again
 
     def cut(self) -> None:
         """End the body that is coming in, as if the client had gone away: an upload keeps what came of it."""

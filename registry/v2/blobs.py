@@ -1,6 +1,5 @@
 """Blobs (end-2, end-10): send, check, delete; whole or by range, by the kernel where it can."""
 
-import asyncio
 import contextlib
 import re
 from typing import BinaryIO, Final
@@ -13,7 +12,7 @@ from registry.layers import Opened
 from registry.model import Blob, Repository
 from registry.names import Digest
 from registry.records import hot
-from registry.v2 import evidence
+from registry.v2 import evidence, sendfile
 from registry.v2.calls import PUSHED, Call, empty, is_known
 from registry.v2.errors import API_VERSION, OciError
 
@@ -32,12 +31,11 @@ async def get(call: Call) -> web.StreamResponse:
     try:
         span = _span(wanted, opened.blob.size)
         if opened.file is not None:
-            if span is None and opened.blob.size <= _INLINE:
-                _give_evidence(call, repository, opened)
-            return await _send_file(call.request, opened.blob, opened.file, span)
+            _give_evidence(call, repository, opened, span)
+            return await _send_file(call, opened.blob, opened.file, span)
         if opened.url is not None and (opened.url.startswith("https:") or not call.request.secure):
             return empty(307, Location=opened.url, Docker_Content_Digest=digest, Cache_Control="no-store")
-        return await _send_chunks(call.request, opened, span)
+        return await _send_chunks(call, opened, span)
     finally:
         if opened.file is not None:
             opened.file.close()
@@ -61,11 +59,18 @@ async def _unchanged(call: Call, repository: Repository, digest: Digest) -> web.
     return web.Response(status=304, headers=_headers(await layers.stat(call.deps, repository, digest)))
 
 
-def _give_evidence(call: Call, repository: Repository, opened: Opened) -> None:
-    blob = opened.blob
+def _give_evidence(call: Call, repository: Repository, opened: Opened, span: tuple[int, int] | None) -> None:
+    blob, (first, stop) = opened.blob, span or (0, opened.blob.size)
     if opened.verified is not None and blob.identity is not None:
-        question = hot.blob(repository.id, blob.digest)
-        evidence.give(call, question, blob.id, blob.key, int(blob.damaged), file=(opened.verified, blob.identity))
+        evidence.give(
+            call,
+            hot.blob(repository.id, blob.digest),
+            blob.id,
+            blob.key,
+            int(blob.damaged),
+            file=(opened.verified, blob.identity),
+            part=(first, stop) if stop - first > _INLINE else None,
+        )
 
 
 def _headers(blob: Blob) -> dict[str, str]:
@@ -81,44 +86,47 @@ def _headers(blob: Blob) -> dict[str, str]:
     }
 
 
-def _begun(blob: Blob, span: tuple[int, int] | None) -> web.StreamResponse:
+def _begun(call: Call, blob: Blob, span: tuple[int, int] | None) -> web.StreamResponse:
     """The head of an answer with the blob, or with a part of it."""
     first, stop = span or (0, blob.size)
     answer = web.StreamResponse(status=200 if span is None else 206, headers=_headers(blob))
+    answer.headers["x-amzn-RequestId"] = call.context.request_id
     if span is not None:
         answer.headers["Content-Range"] = f"bytes {first}-{stop - 1}/{blob.size}"
     answer.content_length = stop - first
     return answer
 
 
-async def _send_file(
-    request: web.BaseRequest, blob: Blob, file: BinaryIO, span: tuple[int, int] | None
-) -> web.StreamResponse:
+async def _send_file(call: Call, blob: Blob, file: BinaryIO, span: tuple[int, int] | None) -> web.StreamResponse:
     first, stop = span or (0, blob.size)
-    answer = _begun(blob, span)
+    answer = _begun(call, blob, span)
     if stop - first <= _INLINE:
         file.seek(first)
         body = file.read(stop - first)
         if len(body) < stop - first:  # cut off since it was opened
             raise CorruptBlob(blob.digest)
         return web.Response(status=answer.status, headers=answer.headers, body=body)
-    await answer.prepare(request)
-    if request.transport is None:
+    transport = call.request.transport
+    if transport is None:
         raise ConnectionResetError("the client is gone")
-    sent = await asyncio.get_running_loop().sendfile(request.transport, file, first, stop - first)
-    if sent < stop - first:
+    with sendfile.corked(transport):
+        await answer.prepare(call.request)
+        at = sendfile.at_once(transport, file.fileno(), first, stop)
+    if at < stop:
+        at = await sendfile.send(transport, file, at, stop)
+    if at < stop:
         raise CorruptBlob(blob.digest)
     await answer.write_eof()
     return answer
 
 
-async def _send_chunks(request: web.BaseRequest, opened: Opened, span: tuple[int, int] | None) -> web.StreamResponse:
+async def _send_chunks(call: Call, opened: Opened, span: tuple[int, int] | None) -> web.StreamResponse:
     """Send as it comes. Bytes that turn out bad, or too few, end the connection before the last piece: never a full
     200."""
     first, stop = span or (0, opened.blob.size)
     pieces = opened.chunks if opened.read is None else opened.read(first, stop)
     assert pieces is not None
-    answer = _begun(opened.blob, span)
+    request, answer = call.request, _begun(call, opened.blob, span)
     left, prepared = stop - first, False
     async with contextlib.aclosing(pieces):
         async for piece in pieces:

@@ -13,7 +13,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from aiohttp import web
 
@@ -36,10 +36,14 @@ class Evidence:
     until: float  # seconds since 1970
     file: tuple[Path, str] | None = None  # the file that was sent, and the identity under which it was verified
     again: Callable[[], None] | None = None  # to be called when the answer is given again
+    part: tuple[int, int] | None = None  # first byte and stop of the file, where it is to be sent anew each time
 
     def holds(self, now: float) -> bool | None:
-        """Whether it would be answered the same now; None: that must be asked, of `still_holds`."""
-        if now >= self.until or not self._is_the_file():
+        """Whether it would be answered the same now; None: that must be asked, of `still_holds`.
+
+        A file that is sent anew is looked at when it is `opened`.
+        """
+        if now >= self.until or not (self.part is not None or self._is_the_file()):
             return False
         version = self.db.version()
         if version is None:
@@ -54,6 +58,19 @@ class Evidence:
     async def still_holds(self) -> bool:
         """Whether the rows would answer the same. Raises DatabaseUnavailable."""
         return await self.db.ask(self.question) == self.found
+
+    def opened(self) -> BinaryIO | None:
+        """The file, if it is the one that was verified; the caller closes it."""
+        assert self.file is not None
+        path, identity = self.file
+        try:
+            file = open(path, "rb", buffering=0)  # noqa: SIM115 # the caller closes it
+        except OSError:
+            return None
+        if identity_of(os.fstat(file.fileno())) == identity:
+            return file
+        file.close()
+        return None
 
     def _is_the_file(self) -> bool:
         if self.file is None:
@@ -79,6 +96,7 @@ def give(
     *found: object,
     file: tuple[Path, str] | None = None,
     again: Callable[[], None] | None = None,
+    part: tuple[int, int] | None = None,
 ) -> None:
     """Leave evidence for the answer to a read: what `question` finds beside the stamp must stay `found`."""
     before, decision, until = call.before, call.decision, call.context.principal.until
@@ -92,4 +110,5 @@ def give(
         until=until.timestamp() if until is not None else math.inf,
         file=file,
         again=again,
+        part=part,
     )

@@ -52,12 +52,16 @@ def accepts(netloc: str) -> bool:
 
 
 @workers
-def test_pulls_in_flight_come_to_their_end(workers: int, start_server: Start) -> None:
+@pytest.mark.parametrize("again", [False, True], ids=["pulled-first", "pulled-again"])
+def test_pulls_in_flight_come_to_their_end(again: bool, workers: int, start_server: Start) -> None:
     server = start_server("--workers", str(workers))
     server.create("app")
     digest = push_blob(server, "app", unique_bytes(BIG))
     headers = {"Authorization": server.basic}
     with connections(server, 12) as opened:
+        for connection in opened if again else []:
+            connection.request("GET", f"/v2/app/blobs/{digest}", headers=headers)
+            connection.getresponse().read()
         for connection in opened:
             connection.request("GET", f"/v2/app/blobs/{digest}", headers=headers)
         answers = [connection.getresponse() for connection in opened]

@@ -14,6 +14,8 @@ KEY = ("127.0.0.1", ASKED)
 
 
 class Evidence:
+    part: Any = None
+
     def __init__(self) -> None:
         self.is_good = True
 

@@ -148,9 +148,27 @@ def test_a_request_behind_another_is_answered_in_its_turn(server, repository) ->
     assert bodies == [images[0].body, images[1].body, images[0].body]
 
 
+@pytest.mark.parametrize("wanted", [{}, {"Range": "bytes=100-199999"}], ids=["whole", "a-part"])
+def test_a_large_blob_that_is_given_again_is_the_first_one(server, ask, repository, wanted) -> None:
+    data = builders.unique_bytes(300_000)
+    path = f"/v2/{repository}/blobs/{push_blob(server, repository, data)}"
+    before = hits(server)
+    answers = [ask(path, **wanted) for _ in range(3)]
+    heads = [headers_of(answer) for answer in answers]
+
+    assert [answer.status for answer in answers] == [206 if wanted else 200] * 3
+    assert [answer.body for answer in answers] == [data[100:200_000] if wanted else data] * 3
+    assert heads[0] == heads[1] == heads[2]
+    assert len({answer.headers["x-amzn-RequestId"] for answer in answers}) == 3
+    assert hits(server) == before + 2
+
+
+@pytest.mark.parametrize("size", [1000, 200_000], ids=["kept-whole", "sent-from-its-file"])
 @pytest.mark.parametrize("damage", ["flipped", "gone", "unlinked"])
-def test_a_blob_is_given_again_while_its_file_is_the_one_that_was_verified(server, ask, repository, damage) -> None:
-    data = builders.unique_bytes(1000)
+def test_a_blob_is_given_again_while_its_file_is_the_one_that_was_verified(
+    server, ask, repository, damage, size
+) -> None:
+    data = builders.unique_bytes(size)
     path = f"/v2/{repository}/blobs/{push_blob(server, repository, data)}"
     before = hits(server)
     served = [ask(path).body for _ in range(3)]
