@@ -36,21 +36,18 @@ class Entry:
 
 def insert(tx: Tx, entry: Entry, *, keep: dt.timedelta) -> None:
     """Add an entry, whose `id` is given here; now and then take away what is older than `keep`."""
-    new_id = tx.execute(
-        sa.insert(audit_events)
-        .values(
-            at=entry.at,
-            account=entry.account,
-            principal=entry.principal,
-            action=entry.action,
-            resource=entry.resource,
-            decision=entry.decision,
-            source=entry.source,
-            request_id=entry.request_id,
-            event=json.dumps(entry.event, separators=(",", ":")),
-        )
-        .returning(_a.id)
-    ).scalar_one()
+    values = {
+        "at": entry.at,
+        "account": entry.account,
+        "principal": entry.principal,
+        "action": entry.action,
+        "resource": entry.resource,
+        "decision": entry.decision,
+        "source": entry.source,
+        "request_id": entry.request_id,
+        "event": json.dumps(entry.event, separators=(",", ":")),
+    }
+    new_id = tx.execute(_INSERT, values).scalar_one()
     if new_id % _PRUNE_EVERY == 0:
         old = sa.select(_a.id).where(_a.at < entry.at - keep).order_by(_a.at).limit(_PRUNE_MOST)
         tx.execute(sa.delete(audit_events).where(_a.id.in_(old)))
@@ -73,6 +70,9 @@ def page(
     for column, value in (matching or {}).items():
         statement = statement.where(_a[column] == value)
     return [_entry(row) for row in tx.execute(statement)]
+
+
+_INSERT = sa.insert(audit_events).returning(_a.id)  # put together once: every change runs it
 
 
 def _entry(row: sa.Row[Any]) -> Entry:

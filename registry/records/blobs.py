@@ -1,5 +1,6 @@
 """Rows of stored bytes, of the repositories that may hand them out, and of uploads on their way."""
 
+import dataclasses
 import datetime as dt
 import json
 from collections.abc import Iterable, Mapping
@@ -18,12 +19,12 @@ _CHUNK = 500  # values in one IN list
 
 def find(tx: Tx, store_id: str, digest: Digest) -> Blob | None:
     """The stored bytes of a digest, whichever repository brought them."""
-    row = tx.execute(sa.select(blobs).where(_b.store_id == store_id, _b.digest == digest)).one_or_none()
+    row = tx.execute(_FIND, {"store": store_id, "digest": digest}).one_or_none()
     return None if row is None else _blob(row)
 
 
 def by_id(tx: Tx, blob_id: int) -> Blob | None:
-    row = tx.execute(sa.select(blobs).where(_b.id == blob_id)).one_or_none()
+    row = tx.execute(_BY_ID, {"id": blob_id}).one_or_none()
     return None if row is None else _blob(row)
 
 
@@ -71,32 +72,22 @@ def put(
     known = find(tx, store_id, digest)
     if known is not None and not known.damaged and known.key != replaces:
         return known, key
+    place: dict[str, Any] = {"size": size, "key": key, "identity": identity, "damaged": False}
     if known is not None:
-        tx.execute(
-            sa.update(blobs).where(_b.id == known.id).values(size=size, key=key, identity=identity, damaged=False)
-        )
-        spare = known.key
-    else:
-        tx.execute(
-            sa.insert(blobs).values(
-                store_id=store_id, digest=digest, size=size, key=key, identity=identity, damaged=False, created_at=now
-            )
-        )
-        spare = None
-    blob = find(tx, store_id, digest)
-    assert blob is not None
-    return blob, spare
+        tx.execute(_CHANGE, {"known": known.id, **place})
+        return dataclasses.replace(known, **place), known.key
+    new_id = tx.execute(_INSERT, {"store_id": store_id, "digest": digest, "created_at": now, **place}).scalar_one()
+    return Blob(id=new_id, digest=digest, store_id=store_id, **place), None
 
 
 def link(tx: Tx, repository_id: int, blob: Blob, now: dt.datetime) -> bool:
     """Let the repository hand out the blob; False where it could already. Its time is now either way."""
-    mine = (_l.repository_id == repository_id) & (_l.digest == blob.digest)
-    values = {"blob_id": blob.id, "touched_at": now, "condemned_at": None}
-    if tx.execute(sa.update(links).where(mine).values(**values)).rowcount:
+    mine = {"repository": repository_id, "linked": blob.digest}
+    change = {"blob_id": blob.id, "touched_at": now, "condemned_at": None}
+    if tx.execute(_CHANGE_LINK, {**mine, **change}).rowcount:
         return False
-    tx.execute(
-        sa.insert(links).values(repository_id=repository_id, digest=blob.digest, blob_id=blob.id, touched_at=now)
-    )
+    new = {"repository_id": repository_id, "digest": blob.digest, "blob_id": blob.id, "touched_at": now}
+    tx.execute(_INSERT_LINK, new)
     return True
 
 
@@ -177,7 +168,7 @@ def page(tx: Tx, *, after: int, limit: int) -> list[Blob]:
 
 def upload(tx: Tx, upload_id: str) -> tuple[Upload, str] | None:
     """An upload and its status."""
-    row = tx.execute(sa.select(uploads).where(_u.id == upload_id)).one_or_none()
+    row = tx.execute(_UPLOAD, {"id": upload_id}).one_or_none()
     return None if row is None else (_upload(row), row.status)
 
 
@@ -185,38 +176,32 @@ def insert_upload(tx: Tx, new: Upload, *, status: str = "open") -> bool:
     """False where the id has a row already."""
     if upload(tx, new.id) is not None:
         return False
-    tx.execute(
-        sa.insert(uploads).values(
-            id=new.id,
-            repository_id=new.repository_id,
-            owner=new.owner,
-            status=status,
-            key=new.key,
-            algorithm=new.algorithm,
-            **_moving(new),
-        )
-    )
+    fixed = {
+        "id": new.id,
+        "repository_id": new.repository_id,
+        "owner": new.owner,
+        "status": status,
+        "key": new.key,
+        "algorithm": new.algorithm,
+    }
+    tx.execute(_INSERT_UPLOAD, {**fixed, **_moving(new)})
     return True
 
 
 def move_upload(tx: Tx, new: Upload, *, seen: int) -> bool:
     """Write an open upload's new size; False where it no longer had the size `seen`, is no longer open, or has its
     bytes elsewhere: two requests may both have begun it."""
-    mine = (_u.id == new.id) & (_u.key == new.key) & (_u.size == seen) & (_u.status == "open")
-    return tx.execute(sa.update(uploads).where(mine).values(**_moving(new))).rowcount == 1
+    mine = {"upload": new.id, "at_key": new.key, "seen": seen}
+    return tx.execute(_MOVE_UPLOAD, {**mine, **_moving(new)}).rowcount == 1
 
 
 def close_upload(tx: Tx, upload_id: str, status: str, now: dt.datetime) -> bool:
     """End an open upload; its row stays as the answer to whoever still asks for it. False where none was open."""
-    found = tx.execute(
-        sa.update(uploads).where(_u.id == upload_id, _u.status == "open").values(status=status, updated_at=now)
-    )
-    return found.rowcount == 1
+    return tx.execute(_END_UPLOAD, {"upload": upload_id, "status": status, "updated_at": now}).rowcount == 1
 
 
 def count_open_uploads(tx: Tx, owner: str) -> int:
-    statement = sa.select(sa.func.count()).where(_u.owner == owner, _u.status == "open")
-    return tx.execute(statement).scalar_one()
+    return int(tx.execute(_COUNT_OPEN, {"owner": owner}).scalar_one())
 
 
 def upload_keys(tx: Tx) -> set[str]:
@@ -224,6 +209,22 @@ def upload_keys(tx: Tx) -> set[str]:
     return set(tx.execute(sa.select(_u.key).where(_u.status == "open")).scalars())
 
 
+# What every push runs is put together once: that costs more than running it.
+_FIND: sa.Select[Any] = sa.select(blobs).where(
+    _b.store_id == sa.bindparam("store"), _b.digest == sa.bindparam("digest")
+)
+_BY_ID: sa.Select[Any] = sa.select(blobs).where(_b.id == sa.bindparam("id"))
+_INSERT = sa.insert(blobs).returning(_b.id)
+_CHANGE = sa.update(blobs).where(_b.id == sa.bindparam("known"))
+_INSERT_LINK = sa.insert(links)
+_CHANGE_LINK = sa.update(links).where(
+    _l.repository_id == sa.bindparam("repository"), _l.digest == sa.bindparam("linked")
+)
+_UPLOAD: sa.Select[Any] = sa.select(uploads).where(_u.id == sa.bindparam("id"))
+_INSERT_UPLOAD = sa.insert(uploads)
+_END_UPLOAD = sa.update(uploads).where(_u.id == sa.bindparam("upload"), _u.status == "open")
+_MOVE_UPLOAD = _END_UPLOAD.where(_u.key == sa.bindparam("at_key"), _u.size == sa.bindparam("seen"))
+_COUNT_OPEN: sa.Select[Any] = sa.select(sa.func.count()).where(_u.owner == sa.bindparam("owner"), _u.status == "open")
 _LINKED: sa.Select[Any] = (
     sa.select(blobs)
     .join(links, _l.blob_id == _b.id)

@@ -21,7 +21,7 @@ def find(tx: Tx, registry: RegistryRef, name: RepositoryName) -> Repository | No
 
 
 def by_id(tx: Tx, repository_id: int) -> Repository | None:
-    row = tx.execute(sa.select(repositories).where(_r.id == repository_id)).one_or_none()
+    row = tx.execute(_BY_ID, {"id": repository_id}).one_or_none()
     return None if row is None else _repository(row)
 
 
@@ -71,6 +71,7 @@ def delete(tx: Tx, repository_id: int) -> None:
     tx.execute(sa.delete(repositories).where(_r.id == repository_id))
 
 
+_BY_ID: sa.Select[Any] = sa.select(repositories).where(_r.id == sa.bindparam("id"))
 _BY_NAME: sa.Select[Any] = sa.select(repositories).where(
     _r.account == sa.bindparam("account"), _r.region == sa.bindparam("region"), _r.name == sa.bindparam("name")
 )
