@@ -13,10 +13,12 @@ repository's link and the upload's end (house law: bytes before rows).
 import asyncio
 import contextlib
 import dataclasses
+import datetime as dt
+import functools
 import logging
 import uuid
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -114,7 +116,8 @@ async def append(
     Raises RangeInvalid with the true size, UploadNotFound, TooLarge, LimitExceeded. A body that was cut keeps what
     came of it, and then raises BodyCut.
     """
-    async with _held(deps, repository, ticket, start) as (hold, row):
+    begun = await status(deps, repository, ticket)
+    async with _held(deps, repository, ticket, start, begun) as (hold, row):
         parts = limits.most(deps.settings.limits, "layer_parts")
         if parts is not None and row.parts >= parts:
             raise LimitExceeded(f"A layer may be sent in {parts} parts at most")
@@ -154,9 +157,10 @@ async def finish(
 
     Raises InvalidLayer for other bytes than the digest's (the upload is over then), and as `append`.
     """
-    if await was_finished(deps, repository, ticket.id, digest):
+    begun = await deps.db.point(functools.partial(_begun, repository, ticket, digest))
+    if begun == "over":
         return Finished(blob=await layers.stat(deps, repository, digest), existed=True)
-    async with _held(deps, repository, ticket, start) as (hold, row):
+    async with _held(deps, repository, ticket, start, begun) as (hold, row):
         staged = Staged(key=row.key, size=row.size, state=row.state)
         algorithm = digest.algorithm if row.size == 0 else row.algorithm
         found = row.digest
@@ -179,13 +183,7 @@ async def finish(
 
 async def was_finished(deps: Deps, repository: Repository, upload_id: str, digest: Digest) -> bool:
     """Whether the upload is over because it became this blob."""
-
-    def unit(tx: Tx) -> bool:
-        found = rows.upload(tx, upload_id)
-        over = found is not None and found[1] == "finished" and found[0].repository_id == repository.id
-        return over and bool(rows.held(tx, repository.id, [digest]))
-
-    return await deps.db.point(unit)
+    return await deps.db.point(lambda tx: _became(tx, repository, rows.upload(tx, upload_id), digest))
 
 
 async def cancel(deps: Deps, repository: Repository, ticket: Ticket) -> None:
@@ -221,15 +219,14 @@ class _Received:
 
 @contextlib.asynccontextmanager
 async def _held(
-    deps: Deps, repository: Repository, ticket: Ticket, start: int | None
+    deps: Deps, repository: Repository, ticket: Ticket, start: int | None, begun: Upload | None
 ) -> AsyncIterator[tuple[Hold, Upload]]:
-    """Hold of the upload's bytes, and its row as it is under that hold; a fresh row where none is written yet.
+    """Hold of the upload's bytes, and its row as it is under that hold: `begun`, or a fresh one where none is written.
 
     Raises RangeInvalid with the true size when the client is elsewhere or another writer is at work.
     """
-    row, store = await status(deps, repository, ticket), _store(deps, repository)
-    fresh = row is None
-    row = row or _new_row(deps, ticket, await store.begin())
+    store, fresh = _store(deps, repository), begun is None
+    row = begun or _new_row(deps, ticket, await store.begin())
     staged = Staged(key=row.key, size=row.size, state=row.state)
     if start is not None and start != row.size:
         raise RangeInvalid(row.size)
@@ -305,31 +302,19 @@ async def _hash_again(store: BlobStore, stored: Stored, algorithm: str) -> Diges
 
 
 async def _commit(deps: Deps, repository: Repository, row: Upload, digest: Digest, stored: Stored) -> Finished:
-    store = _store(deps, repository)
-    known = await deps.db.point(lambda tx: rows.find(tx, store.store_id, digest))
-    sound = known is not None and not known.damaged and await layers.is_healthy(deps, store, known, replaceable=True)
-    replaces = known.key if known is not None and not sound else None
-    now = deps.clock.now()
-
-    def unit(tx: Tx) -> tuple[Finished, str | None]:
-        if repository_rows.by_id(tx, repository.id) is None:
-            raise RepositoryNotFound(repository.name, repository.registry.account)
-        # An upload that came without chunks has no row; one says from now on that its id is used up.
-        if not rows.close_upload(tx, row.id, "finished", now) and not rows.insert_upload(tx, row, status="finished"):
-            raise _unknown(repository, row.id)  # given up in the meantime, and its bytes with it
-        blob, spare = rows.put(
-            tx,
-            store_id=store.store_id,
-            digest=digest,
-            size=stored.size,
-            key=stored.key,
-            identity=stored.identity,
-            replaces=replaces,
-            now=now,
-        )
-        return Finished(blob=blob, existed=not rows.link(tx, repository.id, blob, now)), spare
-
-    finished, spare = await deps.db.write(unit)
+    """Write down what is in. Bytes of the digest that were in before are looked at first, where there are any: that is
+    only known in the transaction, and most pushes bring new ones."""
+    store, unit = _store(deps, repository), functools.partial(_enter, deps, repository, row, digest, stored)
+    good: str | None = None
+    replaces: str | None = None
+    while True:
+        try:
+            finished, spare = await deps.db.write(functools.partial(unit, good, replaces))
+            break
+        except rows.Unproven as error:
+            known = error.blob
+            is_good = await layers.is_healthy(deps, store, known, replaceable=True)
+            good, replaces = (known.key, None) if is_good else (None, known.key)
     await failpoints.crossing("upload-committed")
     deps.hashes.drop(row.id, row.size)
     if spare is not None:
@@ -338,14 +323,67 @@ async def _commit(deps: Deps, repository: Repository, row: Upload, digest: Diges
     return finished
 
 
+def _enter(
+    deps: Deps,
+    repository: Repository,
+    row: Upload,
+    digest: Digest,
+    stored: Stored,
+    good: str | None,
+    replaces: str | None,
+    tx: Tx,
+) -> tuple[Finished, str | None]:
+    """The rows of a blob that is in, and the key that nobody needs any more. Raises as `rows.put`."""
+    now = deps.clock.now()
+    if repository_rows.by_id(tx, repository.id) is None:
+        raise RepositoryNotFound(repository.name, repository.registry.account)
+    # An upload that came without chunks has no row; one says from now on that its id is used up.
+    if not _use_up(tx, row, now):
+        raise _unknown(repository, row.id)  # given up in the meantime, and its bytes with it
+    blob, spare = rows.put(
+        tx,
+        store_id=_store(deps, repository).store_id,
+        digest=digest,
+        size=stored.size,
+        key=stored.key,
+        identity=stored.identity,
+        replaces=replaces,
+        now=now,
+        good=good,
+    )
+    return Finished(blob=blob, existed=not rows.link(tx, repository.id, blob, now)), spare
+
+
+def _use_up(tx: Tx, row: Upload, now: dt.datetime) -> bool:
+    """End the upload, which may have a row or none; False where it has ended. What is likelier is tried first."""
+    if row.parts:
+        return rows.close_upload(tx, row.id, "finished", now) or rows.insert_upload(tx, row, status="finished")
+    return rows.insert_upload(tx, row, status="finished") or rows.close_upload(tx, row.id, "finished", now)
+
+
 async def _abandon(deps: Deps, repository: Repository, row: Upload) -> None:
     now = deps.clock.now()
     await deps.db.write(lambda tx: rows.close_upload(tx, row.id, "cancelled", now))
     await _store(deps, repository).abort(Staged(key=row.key, size=row.size, state=row.state))
 
 
-def _open_row(tx: Tx, repository: Repository, ticket: Ticket) -> Upload | None:
+def _begun(repository: Repository, ticket: Ticket, digest: Digest, tx: Tx) -> Upload | Literal["over"] | None:
+    """As `_open_row`; "over" where the upload became this blob."""
     found = rows.upload(tx, ticket.id)
+    return "over" if _became(tx, repository, found, digest) else _is_open(repository, ticket, found)
+
+
+def _became(tx: Tx, repository: Repository, found: tuple[Upload, str] | None, digest: Digest) -> bool:
+    over = found is not None and found[1] == "finished" and found[0].repository_id == repository.id
+    return over and bool(rows.held(tx, repository.id, [digest]))
+
+
+def _open_row(tx: Tx, repository: Repository, ticket: Ticket) -> Upload | None:
+    """The upload's row; None before its first bytes. Raises UploadNotFound where it is over."""
+    return _is_open(repository, ticket, rows.upload(tx, ticket.id))
+
+
+def _is_open(repository: Repository, ticket: Ticket, found: tuple[Upload, str] | None) -> Upload | None:
     if found is None:
         return None
     row, state = found

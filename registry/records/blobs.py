@@ -17,6 +17,15 @@ _b, _l, _u, _m = blobs.c, links.c, uploads.c, manifest_references.c
 _CHUNK = 500  # values in one IN list
 
 
+class Unproven(Exception):
+    """Bytes of a digest are known; whether they are good is to be found out before others are put in their place, or
+    forgotten for them."""
+
+    def __init__(self, blob: Blob) -> None:
+        super().__init__(blob.digest)
+        self.blob = blob
+
+
 def find(tx: Tx, store_id: str, digest: Digest) -> Blob | None:
     """The stored bytes of a digest, whichever repository brought them."""
     row = tx.execute(_FIND, {"store": store_id, "digest": digest}).one_or_none()
@@ -64,14 +73,18 @@ def put(
     identity: str | None,
     replaces: str | None,
     now: dt.datetime,
+    good: str | None = None,
 ) -> tuple[Blob, str | None]:
     """Make `key` the bytes of a digest, unless good ones are known: (the blob, the key that nobody needs any more).
 
-    `replaces` is the key of known bytes that the caller found missing or damaged.
+    The caller has looked at known bytes and found those of the key `good` whole, or those of `replaces` missing or
+    damaged. Raises Unproven for those of another key.
     """
     known = find(tx, store_id, digest)
-    if known is not None and not known.damaged and known.key != replaces:
+    if known is not None and not known.damaged and known.key == good:
         return known, key
+    if known is not None and not known.damaged and known.key != replaces:
+        raise Unproven(known)
     place: dict[str, Any] = {"size": size, "key": key, "identity": identity, "damaged": False}
     if known is not None:
         tx.execute(_CHANGE, {"known": known.id, **place})

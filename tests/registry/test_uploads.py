@@ -70,6 +70,16 @@ async def state_of(deps: Deps, ticket: Ticket) -> str | None:
     return None if found is None else found[1]
 
 
+def counted(asked: list[str], kind: str, real: Any) -> Any:
+    """`real`, which leaves word in `asked`."""
+
+    async def ask(unit: Any) -> Any:
+        asked.append(kind)
+        return await real(unit)
+
+    return ask
+
+
 def limited(deps: Deps, **limits: Any) -> Deps:
     return dataclasses.replace(deps, settings=Settings(limits=Limits(**limits)))
 
@@ -122,18 +132,19 @@ async def test_a_text_that_is_no_ticket_opens_nothing(deps: Deps, repository: Re
 async def test_a_whole_upload_is_one_transaction(
     deps: Deps, repository: Repository, size: int, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body, ticket, writes = os.urandom(size), begin(deps, repository), []
-    real = deps.db.write
-
-    async def write(unit: Any) -> Any:
-        writes.append(unit)
-        return await real(unit)
-
-    monkeypatch.setattr(deps.db, "write", write)
+    """And, before it, one look at rows. Bytes that are known already are looked at too."""
+    asked: list[str] = []
+    for kind in ("write", "point", "read"):
+        monkeypatch.setattr(deps.db, kind, counted(asked, kind, getattr(deps.db, kind)))
+    body, ticket = os.urandom(size), begin(deps, repository)
     finished = await finish(deps, repository, ticket, body, body)
+    new, asked[:] = list(asked), []
+    again = await finish(deps, repository, begin(deps, repository), body, body)
 
     assert (finished.existed, finished.blob.size) == (False, size)
-    assert len(writes) == 1
+    assert new == ["point", "write"]
+    assert again == uploads.Finished(blob=finished.blob, existed=True)
+    assert asked == ["point", "write", "write"]
     assert reads == []
     assert await state_of(deps, ticket) == "finished"
 
