@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from registry import threads
 from registry.errors import TooLarge
+from registry.write_back import WriteBack
 
 BATCH: Final = 512 * 1024  # bytes
 _INLINE: Final = 64 * 1024  # a body this small is hashed and written where it is: the hop would take longer
@@ -59,16 +60,19 @@ def new_hash(algorithm: str) -> Hash:
     return hashlib.new(algorithm)
 
 
-async def receive(chunks: AsyncIterator[bytes], fd: int, state: Hash, *, limit: int) -> tuple[int, BodyCut | None]:
+async def receive(
+    chunks: AsyncIterator[bytes], fd: int, state: Hash, *, limit: int, early: bool = False
+) -> tuple[int, BodyCut | None]:
     """Write all chunks to `fd` and into the hash: (bytes written, why the body ended early).
 
-    On an early end, what came before it is written and hashed. Raises TooLarge beyond `limit` bytes, OSError of the
-    file.
+    `early`: the disk begins to write before all is here. On an early end, what came before it is written and hashed.
+    Raises TooLarge beyond `limit` bytes, OSError of the file.
     """
     total, size = 0, 0
     batch: list[bytes] = []
     running: asyncio.Future[None] | None = None
     cut: BodyCut | None = None
+    behind = WriteBack(fd) if early else None
     try:
         try:
             async for chunk in chunks:
@@ -79,7 +83,7 @@ async def receive(chunks: AsyncIterator[bytes], fd: int, state: Hash, *, limit: 
                 if size >= BATCH or len(batch) >= _IOV_MAX:
                     if running is not None:
                         await threads.over(running)
-                    running = threads.start(_take, batch, fd, state)
+                    running = threads.start(_take, batch, fd, state, behind)
                     total, size, batch = total + size, 0, []
         except BodyCut as error:
             cut = error
@@ -88,7 +92,7 @@ async def receive(chunks: AsyncIterator[bytes], fd: int, state: Hash, *, limit: 
         if running is not None:
             await threads.over(running)
     if size > _INLINE:
-        await threads.run(_take, batch, fd, state)
+        await threads.run(_take, batch, fd, state, behind)
     elif batch:
         _take(batch, fd, state)
     return total + size, cut
@@ -121,7 +125,7 @@ class Hashed:
             self.cut = error
 
 
-def _take(batch: list[bytes], fd: int, state: Hash) -> None:
+def _take(batch: list[bytes], fd: int, state: Hash, behind: WriteBack | None = None) -> None:
     for piece in batch:
         state.update(piece)
     left = batch
@@ -132,3 +136,5 @@ def _take(batch: list[bytes], fd: int, state: Hash) -> None:
             left = left[1:]
         if written:
             left = [left[0][written:], *left[1:]]
+    if behind is not None:
+        behind.wrote(sum(len(piece) for piece in batch))

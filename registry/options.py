@@ -126,6 +126,13 @@ class Storage(Place, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "ones that were verified last, `always`, or `never`."
         ),
     ] = "changed"
+    early_write_back: Annotated[
+        bool,
+        Meta(
+            description="Let a local disk begin to write a layer while it still comes in, so that less is left to do "
+            "before it is acknowledged (Linux). Worth a try where the disk has little else to do."
+        ),
+    ] = False
     min_chunk: Annotated[
         int, Meta(ge=0, description="Advertised as OCI-Chunk-Min-Length: the least size of a chunk but the last.")
     ] = 64 * KIB

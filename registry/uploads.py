@@ -269,7 +269,8 @@ async def _receive(
     assert state is not None  # what is written to a file can be read from it
     try:
         with translated():
-            size, cut = await intake.receive(chunks, fd, state, limit=limit)
+            early = deps.settings.storage.early_write_back
+            size, cut = await intake.receive(chunks, fd, state, limit=limit, early=early)
     except BaseException:
         with contextlib.suppress(Unavailable):
             hold.sink(staged)  # cuts off what came, so that a full disk has room again at once

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from registry import intake
+from registry import intake, write_back
 from registry.errors import TooLarge
 from registry.intake import BodyCut, RunningHashes
 
@@ -260,3 +261,60 @@ async def test_a_body_that_is_passed_on_ends_where_it_was_cut(known: bool) -> No
     assert [piece async for piece in hashed.pieces()] == data
     assert str(hashed.cut) == "lost"
     assert state is None or state.hexdigest() == hashlib.sha256(b"".join(data)).hexdigest()
+
+
+# --- early write-back -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """First byte and number of those that the disk was to begin with."""
+    found: list[tuple[int, int]] = []
+
+    def begin(fd: int, first: int, size: int) -> bool:
+        found.append((first, size))
+        return real(fd, first, size)
+
+    real = write_back.begin
+    monkeypatch.setattr(write_back, "begin", begin)
+    return found
+
+
+@pytest.mark.parametrize("before", [0, 1000], ids=["new", "goes-on"])
+async def test_the_disk_begins_with_a_long_body_before_its_end(
+    file: Any, begun: list[tuple[int, int]], before: int
+) -> None:
+    file.write(bytes(before))
+    chunks = [os.urandom(700_000) for _ in range(30)]
+    size, _ = await intake.receive(each(*chunks), file.fileno(), intake.new_hash("sha256"), limit=NO_LIMIT, early=True)
+
+    assert size == 21_000_000
+    assert content(file)[before:] == b"".join(chunks)
+    assert len(begun) == 2
+    assert begun[0][0] == before and begun[0][0] + begun[0][1] == begun[1][0]
+    assert all(write_back.PIECE <= length < write_back.PIECE + 2 * intake.BATCH for _, length in begun)
+
+
+@pytest.mark.parametrize(("size", "early"), [(7_000_000, True), (21_000_000, False)], ids=["short", "turned-off"])
+async def test_other_bodies_are_left_to_the_kernel(
+    file: Any, begun: list[tuple[int, int]], size: int, early: bool
+) -> None:
+    body = os.urandom(size)
+    await intake.receive(
+        each(body[: size // 2], body[size // 2 :]),
+        file.fileno(),
+        intake.new_hash("sha256"),
+        limit=NO_LIMIT,
+        early=early,
+    )
+
+    assert content(file) == body
+    assert begun == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has sync_file_range")
+def test_the_kernel_takes_the_request(file: Any) -> None:
+    file.write(bytes(100_000))
+
+    assert write_back.begin(file.fileno(), 0, 100_000)
+    assert not write_back.begin(-1, 0, 100_000)
