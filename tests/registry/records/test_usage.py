@@ -56,15 +56,17 @@ def fill(tx: Tx, holdings: dict[int, tuple[set[int], set[int]]]) -> dict[int, in
         assert made is not None
         ids[one] = made.id
         for number in held:
+            key = f"{registry.region}-{number}"
             blob, _ = blobs.put(
                 tx,
                 store_id=f"store of {registry.region}",
                 digest=Digest.of(bytes([number])),
                 size=size_of(number),
-                key=f"{registry.region}-{number}",
+                key=key,
                 identity=None,
                 replaces=None,
                 now=NOW,
+                good=key,
             )
             blobs.link(tx, ids[one], blob, NOW)
         for size in pushed:
