@@ -99,6 +99,26 @@ def test_kubernetes_sets_what_there_is_to_set(tmp_path):
     }
 
 
+def test_compose_sets_what_there_is_to_set_and_is_seen_by_this_machine_alone():
+    (file,) = documents("compose.yaml")
+    services, stores = file["services"], documents("object-stores.yaml")[0]["services"]
+    set_here = {
+        name for one in services.values() for name in one.get("environment", {}) if name.startswith("LONGSHORE")
+    }
+    published = [port for one in services.values() for port in one.get("ports", [])]
+    named = {volume.split(":")[0] for one in services.values() for volume in one.get("volumes", [])}
+    waited_for = {other for one in services.values() for other in one.get("depends_on", {})}
+
+    assert set_here <= KNOWN
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+    assert named == set(file["volumes"])
+    assert waited_for <= set(services)
+    assert services["object-store"]["extends"]["service"] in stores
+    assert {"minio", "versitygw"} == set(stores)
+    assert not re.search(r"(?i)(password|secret)[a-z_]*:\s*[\"']?[a-z0-9]{6,}", (DEPLOY / "compose.yaml").read_text())
+
+
 # --- monitoring -------------------------------------------------------------------------------------------------------
 
 
