@@ -133,17 +133,18 @@ class PostgreSQL:
         return await asyncio.shield(task)
 
     async def _written(self, unit: Unit[T]) -> T:
+        how = BESIDE
         try:
-            how = BESIDE
-            for _ in range(_TRIES):
-                try:
-                    async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                for _ in range(_TRIES):
+                    try:
                         return await self._once(how, unit)
-                except Again as again:
-                    how, last = (ALONE if again.alone else how), again
-            if last.alone and isinstance(last.cause, sa.exc.IntegrityError):
-                raise last.cause  # no other unit's fault
-            raise DatabaseUnavailable from last.cause
+                    except Again as again:
+                        last = again.cause
+                        if how == ALONE and isinstance(last, sa.exc.IntegrityError):
+                            raise last from None  # no other unit's fault
+                        how = ALONE if again.alone else how
+            raise DatabaseUnavailable from last
         except TimeoutError:
             raise DatabaseUnavailable from None
         finally:

@@ -188,6 +188,28 @@ def test_check_finds_all_sound_and_then_what_is_missing(server):
     assert {one["kind"] for one in json.loads(broken.out)["findings"]} == {"blob-missing"}
 
 
+def test_garbage_is_collected_and_read_again(server):
+    """By two at once, which does no harm: one of them does the work."""
+    with server.client() as ecr:
+        ecr.batch_delete_image(repositoryName="app", imageIds=[{"imageTag": "v1"}])
+    with ThreadPoolExecutor(2) as pool:
+        passes = list(pool.map(lambda _: collect(server), range(2)))
+    again = collect(server)
+    scrubbed = command(server, "scrub", "--output", "json")
+    sound = command(server, "check", "--deep")
+
+    assert [one.code for one in (*passes, again, scrubbed)] == [0] * 4, [*passes, again, scrubbed]
+    assert (sound.code, "hashed 0 blobs" in sound.out) == (0, True), sound
+    assert not [file for file in (server.data / "blobs").rglob("*") if file.is_file() and len(file.name) == 32]
+
+
+def collect(server: RunningServer) -> Finished:
+    settings = {name: value for name, value in server.environment.items() if "ROOT" not in name}
+    return longshore(
+        *("gc", "--data", str(server.data)), cwd=server.data.parent, LONGSHORE_GC__GRACE_SECONDS="0", **settings
+    )
+
+
 def test_admin_audit_and_policy_work_beside_it(server):
     made = command(server, "admin", "account", "create", "111122223333", "--output", "json")
     listed = command(server, "admin", "account", "list", "--output", "json")

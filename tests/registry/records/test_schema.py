@@ -112,7 +112,7 @@ def test_a_database_of_a_newer_program_is_refused_and_left_alone(db):
     assert db.read_here(schema.version) == "9001"
 
 
-@pytest.mark.parametrize("after", [0, 1, 2, 5, 10, 20, 30, 40, 50])
+@pytest.mark.parametrize("after", [0, 2, 10, 30, 50])
 def test_a_start_that_ends_half_way_leaves_nothing_and_the_next_one_comes_to_the_end(db, after):
     """F10. Every script runs in one transaction, whichever statement is its last."""
 
