@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.pg_servers import PostgresService
     from tests.s3_servers import S3Service
@@ -22,6 +24,9 @@ DATABASE: Final = os.environ.get("LONGSHORE_TEST_DATABASE", "sqlite")
 STORE: Final = os.environ.get("LONGSHORE_TEST_STORE", "disk")
 SERVERS: Final = int(os.environ.get("LONGSHORE_TEST_SERVERS", "1"))
 assert DATABASE in ("sqlite", "postgresql") and STORE in ("disk", "s3") and 1 <= SERVERS <= 9
+
+# For what one machine can tell at once, and several only at the end.
+on_one_machine = pytest.mark.skipif(SERVERS > 1 and STORE == "s3", reason="the servers share no disk")
 
 MASTER_KEY: Final = "6b" * 32
 

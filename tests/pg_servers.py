@@ -45,7 +45,7 @@ class PostgresService:
     """One PostgreSQL server process."""
 
     def __init__(self) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         # Not below pytest's own directory, which only its user may enter.
         self.directory = Path(tempfile.mkdtemp(prefix="longshore-postgresql-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -216,7 +216,7 @@ def _unprivileged() -> pwd.struct_passwd | None:
     return pwd.getpwnam("nobody")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]

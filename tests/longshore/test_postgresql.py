@@ -47,7 +47,7 @@ def refused(directory: Path, url: str, *command: str, **environment: str) -> str
 
 
 def test_a_server_that_is_not_there(tmp_path):
-    nobody = pg_servers._free_port()
+    nobody = pg_servers.free_port()
     url = elsewhere.postgresql().url("registry", port=nobody)
 
     for command in ((), ("check",)):

@@ -18,7 +18,7 @@ from registry.records import hot, pg_connections, postgresql, schema, stamps
 from registry.records.engine import Tx
 from registry.records.postgresql import PostgreSQL
 from tests import elsewhere
-from tests.pg_servers import PostgresService, connected
+from tests.pg_servers import PostgresService, connected, free_port
 from tests.waiting import until
 
 pytestmark = pytest.mark.real("postgresql")
@@ -456,3 +456,17 @@ async def test_an_answer_is_never_older_than_the_question(url, another):
 def test_the_address_of_a_url_has_no_password(url, where, user, database):
     assert pg_connections.address_of(url) == (where, user, database)
     assert urlsplit(url).password not in "".join(pg_connections.address_of(url))
+
+
+def test_of_several_hosts_the_one_that_takes_writes_is_used(url, another):
+    """One that is down, and one that shows what another wrote, are passed over."""
+    port, dead = elsewhere.postgresql().port, free_port()
+    several = another(url.replace(f"127.0.0.1:{port}", f"127.0.0.1:{dead},127.0.0.1:{port}"))
+    several.write_here(insert)
+    with connected(url) as rows:
+        rows.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET default_transaction_read_only = on")
+    standby = another(url)
+
+    assert several.read_here(count) == 1
+    with pytest.raises(DatabaseUnavailable):
+        standby.read_here(count)

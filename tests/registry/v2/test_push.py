@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests import wire
+from tests import elsewhere, wire
 from tests.builders import digest_of, image, push, push_blob, unique_bytes, unique_name
 from tests.conftest import Start
 from tests.damage import file_of, stored_files
@@ -389,6 +389,7 @@ def test_end_5_a_wrong_digest_ends_the_upload(shared_server: RunningServer, repo
     assert stored_files(shared_server.data) == before
 
 
+@elsewhere.on_one_machine
 def test_end_5_one_writer_at_a_time(shared_server: RunningServer, repository: str) -> None:
     """While one chunk comes in, another gets 416 at once and harms nothing."""
     location = begin(shared_server, repository)
