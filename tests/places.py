@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from longshore import wiring
 from longshore.config import Config, Server
@@ -16,7 +16,7 @@ from registry.context import Deps
 from registry.findings import Report
 from registry.model import Repository
 from registry.names import AccountId, Digest, Region, RegistryRef, RepositoryName, Tag
-from registry.records.engine import Database, Opened
+from registry.records.engine import Opened
 from registry.repositories import Wish
 from registry.storage.base import Stores
 from registry.storage.disk import DiskStore
@@ -70,16 +70,9 @@ def rooms(data: Path, **sections: Any) -> Iterator[Deps]:
         database_of(deps).close()
 
 
-def database_of(deps: Deps) -> Database:
-    """The database itself, of rooms that have one."""
-    assert isinstance(deps.db, Database)
-    return deps.db
-
-
-def database(deps: Deps) -> Database:
-    """The database itself, for what a test asks of it without an event loop."""
-    assert isinstance(deps.db, Database)
-    return deps.db
+def database_of(deps: Deps) -> Opened:
+    """The database itself, of rooms that have one, as `build` put it there."""
+    return cast(Opened, deps.db)
 
 
 class Place:

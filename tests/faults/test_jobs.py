@@ -26,7 +26,7 @@ from registry.records.engine import Opened
 from tests import places
 from tests.conftest import Start
 from tests.faults.toil import STEPS
-from tests.places import database
+from tests.places import database_of
 from tests.servers import ROOT, clean_environment
 from tests.waiting import until
 from tests.workers import workers_of
@@ -66,7 +66,7 @@ class Workers:
 @pytest.fixture
 def deps(tmp_path: Path) -> Iterator[Deps]:
     with places.rooms(tmp_path / "data") as found:
-        database(found).write_here(lambda tx: tx.exec_driver_sql("CREATE TABLE tally (job INTEGER, step INTEGER)"))
+        database_of(found).write_here(lambda tx: tx.exec_driver_sql("CREATE TABLE tally (job INTEGER, step INTEGER)"))
         yield found
 
 
@@ -82,7 +82,7 @@ def workers(tmp_path: Path) -> Iterator[Workers]:
 def add(deps: Deps, count: int) -> list[int]:
     now = deps.clock.now()
     new = NewJob(kind="toil", run_at=now)
-    return [added(database(deps), new, now) for _ in range(count)]
+    return [added(database_of(deps), new, now) for _ in range(count)]
 
 
 def added(db: Opened, new: NewJob, now: dt.datetime) -> int:
@@ -92,7 +92,7 @@ def added(db: Opened, new: NewJob, now: dt.datetime) -> int:
 
 
 def tally(deps: Deps) -> list[tuple[int, int]]:
-    found = database(deps).read_here(lambda tx: tx.exec_driver_sql("SELECT job, step FROM tally").all())
+    found = database_of(deps).read_here(lambda tx: tx.exec_driver_sql("SELECT job, step FROM tally").all())
     return [(job, step) for job, step in found]
 
 
@@ -101,7 +101,7 @@ def has_gone_on(deps: Deps, beyond: int) -> bool:
 
 
 def left(deps: Deps) -> int:
-    return len(database(deps).read_here(lambda tx: rows.page(tx, after=0, limit=1000)))
+    return len(database_of(deps).read_here(lambda tx: rows.page(tx, after=0, limit=1000)))
 
 
 def test_each_step_of_each_job_is_done_once_however_often_workers_are_killed(deps, workers):
@@ -123,7 +123,7 @@ def test_each_step_of_each_job_is_done_once_however_often_workers_are_killed(dep
 
 
 def running(deps: Deps) -> list[Job]:
-    return database(deps).read_here(lambda tx: rows.page(tx, after=0, limit=1000, state="running"))
+    return database_of(deps).read_here(lambda tx: rows.page(tx, after=0, limit=1000, state="running"))
 
 
 def test_a_worker_that_wakes_up_after_its_lease_writes_nothing(deps, workers):

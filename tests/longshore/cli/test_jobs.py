@@ -16,7 +16,7 @@ from registry.records import jobs as rows
 from registry.records.engine import Tx
 from tests import places
 from tests.cli import Finished
-from tests.places import database
+from tests.places import database_of
 
 NOW = dt.datetime.now(dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -34,17 +34,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def deps(data: Path) -> Iterator[Deps]:
     with places.rooms(data) as found:
         for job in left(found):
-            database(found).write_here(functools.partial(rows.cancel, job_id=job.id))
+            database_of(found).write_here(functools.partial(rows.cancel, job_id=job.id))
         yield found
 
 
 def left(deps: Deps) -> list[Job]:
-    return database(deps).read_here(lambda tx: rows.page(tx, after=0, limit=100))
+    return database_of(deps).read_here(lambda tx: rows.page(tx, after=0, limit=100))
 
 
 def add(deps: Deps, kind: str = "toil", **more: Any) -> int:
     new = NewJob(**{"kind": kind, "run_at": NOW + DAY, **more})
-    job_id = database(deps).write_here(lambda tx: rows.add(tx, new, NOW))
+    job_id = database_of(deps).write_here(lambda tx: rows.add(tx, new, NOW))
     assert job_id is not None
     return job_id
 
@@ -58,7 +58,7 @@ def failed(deps: Deps) -> int:
         rows.give_up(tx, job, "the well is dry", NOW)
         return job.id
 
-    return database(deps).write_here(unit)
+    return database_of(deps).write_here(unit)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_what_the_operator_does_to_jobs_is_on_record(jobs, deps):
     jobs("cancel", job)
     jobs("cancel", job)
     mine = {"principal": "operator"}
-    entries = database(deps).read_here(lambda tx: audit_log.page(tx, before=None, limit=2, matching=mine))
+    entries = database_of(deps).read_here(lambda tx: audit_log.page(tx, before=None, limit=2, matching=mine))
 
     assert [(entry.action, entry.event["requestParameters"]) for entry in entries] == [
         ("longshore:CancelJob", {"jobId": job}),

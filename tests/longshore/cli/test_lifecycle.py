@@ -15,7 +15,7 @@ from registry.records import audit_log
 from tests import places
 from tests.cli import Finished
 from tests.lifecycles import Shelf, newest, policy
-from tests.places import REGISTRY, database
+from tests.places import REGISTRY, database_of
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_who_uses_an_image_is_on_record(command, deps):
     command("image", "use", "add", "app", "one", "--name", "web", "--for", "24h")
     command("image", "use", "remove", "app", "one", "--name", "web")
     mine = {"principal": "operator"}
-    entries = database(deps).read_here(lambda tx: audit_log.page(tx, before=None, limit=9, matching=mine))
+    entries = database_of(deps).read_here(lambda tx: audit_log.page(tx, before=None, limit=9, matching=mine))
 
     assert [entry.action for entry in entries] == ["longshore:RemoveImageUse", "longshore:AddImageUse"]
     assert {entry.resource for entry in entries} == {repository_arn(REGISTRY, "app")}
