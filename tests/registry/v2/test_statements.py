@@ -221,7 +221,7 @@ async def test_after_a_commit_that_changes_no_right_one_statement_reads_the_stam
         with statements() as found:
             assert await opened.ask("GET", path, login) == 200
 
-    assert [one for one in found if one not in before] == ["SELECT stamps.value FROM stamps WHERE stamps.name = ?"]
+    assert [one for one in found if one not in before] == ["SELECT value FROM stamps WHERE name = 'policy'"]
     assert len(found) == len(before) + 1
 
 
