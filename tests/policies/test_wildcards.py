@@ -79,6 +79,11 @@ def test_text_between_any_two_ends_matches_a_star(start: str, middle: str, end: 
         ("é*", "éa", True),
         ("*a?*b*", "aab", True),
         ("*a?*?b*", "xa1b1b", True),
+        ("*??*", "ab", True),
+        ("*a??*", "abc", True),
+        ("*a?b?c*", "-a1b2c-", True),
+        ("*a?b?c*", "-a1b2-c", False),
+        ("*a?b?c*", "a1b-a2b3c", True),
     ],
 )
 def test_matches(pattern: str, text: str, expected: bool) -> None:
