@@ -96,30 +96,32 @@ def tally(deps: Deps) -> list[tuple[int, int]]:
     return [(job, step) for job, step in found]
 
 
-def has_gone_on(deps: Deps, beyond: int) -> bool:
-    return len(tally(deps)) > beyond
-
-
 def left(deps: Deps) -> int:
     return len(database_of(deps).read_here(lambda tx: rows.page(tx, after=0, limit=1000)))
 
 
 def test_each_step_of_each_job_is_done_once_however_often_workers_are_killed(deps, workers):
     rng = random.Random(SEED)
-    wanted, in_hand = [], 0
-    workers.start()
-    for _ in range(KILLS):
+    wanted: list[int] = []
+    met = kills = 0
+    while met < KILLS:
         victim = workers.start()
         wanted += add(deps, 12)
-        seen = len(tally(deps))
-        until(functools.partial(has_gone_on, deps, seen + rng.randint(0, 20)), what="some steps")
-        time.sleep(rng.uniform(0, 0.05))
-        in_hand += f":{victim.pid}:" in str([job.lease_owner for job in running(deps)])
+        until(functools.partial(has_a_job, deps, victim.pid), what="a job in the victim's hands")
+        time.sleep(rng.uniform(0, 0.1))
         workers.end(victim, signal.SIGKILL)
+        met += has_a_job(deps, victim.pid)
+        kills += 1
+        assert kills <= 2 * KILLS, "too few kills met a job in hand"
+    for _ in range(2):
+        workers.start()
     until(lambda: left(deps) == 0, seconds=60, what="the end of all jobs")
 
     assert sorted(tally(deps)) == [(job, step) for job in sorted(wanted) for step in range(STEPS)]
-    assert in_hand >= 0.8 * KILLS, "too few kills met a job in hand"
+
+
+def has_a_job(deps: Deps, pid: int) -> bool:
+    return any(f":{pid}:" in str(job.lease_owner) for job in running(deps))
 
 
 def running(deps: Deps) -> list[Job]:
