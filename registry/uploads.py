@@ -305,12 +305,13 @@ async def _hash_again(store: BlobStore, stored: Stored, algorithm: str) -> Diges
 async def _commit(deps: Deps, repository: Repository, row: Upload, digest: Digest, stored: Stored) -> Finished:
     """Write down what is in. Bytes of the digest that were in before are looked at first, where there are any: that is
     only known in the transaction, and most pushes bring new ones."""
-    store, unit = _store(deps, repository), functools.partial(_enter, deps, repository, row, digest, stored)
+    store = _store(deps, repository)
     good: str | None = None
     replaces: str | None = None
     while True:
+        unit = functools.partial(_enter, deps, repository, row, digest, stored, good, replaces)
         try:
-            finished, spare = await deps.db.write(functools.partial(unit, good, replaces))
+            finished, spare = await deps.db.write(unit)
             break
         except rows.Unproven as error:
             known = error.blob

@@ -75,8 +75,17 @@ def repository_at(number: int) -> Repository:
 
 
 def blob_at(tx: Tx, number: int) -> Blob:
+    key = f"k{number}"
     blob, _ = blobs.put(
-        tx, store_id="store", digest=digest_at(number), size=2, key=f"k{number}", identity=None, replaces=None, now=NOW
+        tx,
+        store_id="store",
+        digest=digest_at(number),
+        size=2,
+        key=key,
+        identity=None,
+        replaces=None,
+        now=NOW,
+        good=key,
     )
     return blob
 
