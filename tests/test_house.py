@@ -105,7 +105,7 @@ def test_law_1_an_upload_is_durable_before_its_row_and_spare_bytes_go_after_it()
         < finish.index("stored = await hold.finish(staged)")
         < finish.index("_commit(deps, repository, row, digest, stored)")
     )
-    assert 0 < commit.index("deps.db.write(functools.partial(unit, ") < commit.index("store.delete(spare)")
+    assert 0 < commit.index("deps.db.write(unit)") < commit.index("store.delete(spare)")
 
 
 # --- law 2: every entry names its action ------------------------------------------------------------------------------
