@@ -28,6 +28,9 @@ assert DATABASE in ("sqlite", "postgresql") and STORE in ("disk", "s3") and 1 <=
 # For what one machine can tell at once, and several only at the end.
 on_one_machine = pytest.mark.skipif(SERVERS > 1 and STORE == "s3", reason="the servers share no disk")
 
+# For tests that look at the files of a store.
+on_disk = pytest.mark.skipif(STORE == "s3", reason="the bytes lie in a bucket")
+
 MASTER_KEY: Final = "6b" * 32
 
 

@@ -106,6 +106,7 @@ class RunningServer:
         if self._relay is not None:
             self._relay.targets = [urlsplit(self.url).port or 0]
             for other in self.others:
+                other.environment = self.environment  # as a test may have changed it
                 other.start()
                 self._relay.targets.append(urlsplit(other.url).port or 0)
             self.url = self._relay.url

@@ -611,6 +611,7 @@ def test_end_11_bytes_encrypted_otherwise_are_not_shared(shared_server: RunningS
 # --- one blob, many pushes --------------------------------------------------------------------------------------------
 
 
+@elsewhere.on_disk
 def test_the_same_blob_is_stored_once(shared_server: RunningServer, repository: str, source: str) -> None:
     before = stored_files(shared_server.data)
     data = unique_bytes(100 * KIB)
@@ -620,6 +621,7 @@ def test_the_same_blob_is_stored_once(shared_server: RunningServer, repository: 
     assert len(stored_files(shared_server.data) - before) == 1
 
 
+@elsewhere.on_disk
 def test_F29_a_new_blob_pushed_by_many_at_once_is_stored_once_and_all_get_201(start_server: Start) -> None:
     server = start_server("--workers", "2")
     for name in ("one", "two", "three"):
