@@ -479,7 +479,7 @@ async def test_an_old_file_that_is_being_written_to_is_left_alone(ground: Ground
 async def test_bytes_of_uploads_whose_repository_is_gone_go(ground: Ground, repository: Repository) -> None:
     await upload(ground, repository, b"begun")
     await repositories.delete(ground.deps, REGISTRY, repository.name, force=True)
-    ground.wait(SPENT)
+    ground.wait(2 * SPENT)  # a file has the time of the disk
     await ground.collect()
 
     assert ground.files() == {}

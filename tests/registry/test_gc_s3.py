@@ -73,7 +73,7 @@ async def test_objects_that_no_row_names_go_and_others_keys_stay(ground: Ground,
     others = ["README", f"theirs/{REGION}/blobs/ab/{KEY}", f"ours/{REGION}/blobs/ab/notes.txt", f"ours/{REGION}/else"]
     for key in (ours, derived, *others):
         bucket.client.put_object(Bucket=bucket.name, Key=key, Body=b"litter")
-    ground.wait(SPENT)
+    ground.wait(2 * SPENT)  # objects have the service's time
     collected = await ground.collect()
 
     assert (collected.regions[0].unnamed.count, collected.regions[0].unnamed.bytes) == (2, 12)
@@ -121,7 +121,7 @@ async def test_bytes_that_an_open_upload_may_still_become_stay(
     bucket.client.put_object(
         Bucket=bucket.name, Key=f"ours/{REGION}/blobs/{row.key[:2]}/{row.key}-01234567", Body=b"joined"
     )
-    patient.wait(SPENT)
+    patient.wait(2 * SPENT)
     await patient.collect()
     assert len(blobs(bucket)) == 1
     finished = await uploads.finish(ground.deps, repository, ticket, Digest.of(data))
