@@ -101,6 +101,8 @@ restored and pulled since | 1 any pulled>9 archive
 restored, never pulled | 1 any pulled>9 archive | A - 90d restored=9; B - 90d restored=10 | ~B | policies
 archived once more: age since the last time | 1 any archived>90 | A - 900d restored=95 archived=90 | | policies
 beyond the longest time that there is | 1 any pushed>2147483647 | A - 9000d | | ours
+in the archive, by the time of being archived | 1 any archived>90
+    | A - 900d archived=91; B - 800d archived=95 | -B -A | policies
 archive by count | 1 any count>1 archive | A - 2d; B - 1d | ~A | properties
 archive by push time | 1 any pushed>1 archive | A - 2d; B - 1d | ~A | properties
 archive by pattern | 1 pattern=v* pulled>1 archive | A v1 2d; B x 2d | ~A | properties

@@ -55,6 +55,9 @@ three patterns | 1 pattern=a*,b*,c* count>1
 a long pattern | 1 pattern=vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv* count>1
     | A vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv 1d
     | kept by rule 1: 1 image matches vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv..., 1 is kept, this is the newest
+a pattern just too long | 1 pattern=vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv count>1
+    | A vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv 1d
+    | kept by rule 1: 1 image matches vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv..., 1 is kept, this is the newest
 a pattern just short enough | 1 pattern=vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv count>1
     | A vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv 1d
     | kept by rule 1: 1 image matches vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv, 1 is kept, this is the newest
