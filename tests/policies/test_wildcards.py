@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from policies import wildcards
-from policies.wildcards import matches
+from policies.wildcards import Verbatim, matches
 
 
 def reference(pattern: str, text: str, question: bool = True) -> bool:
@@ -132,3 +132,8 @@ def test_a_hostile_pattern_looks_at_each_character_few_times(pattern: str, monke
 
     assert not matches(pattern, "a" * 300)
     assert searched <= 300
+
+
+@pytest.mark.parametrize(("text", "expected"), [("a1x2b", True), ("a1x2c", False), ("a1y2b", False), ("a?x?b", True)])
+def test_question_marks_on_both_sides_of_what_a_variable_stands_for(text: str, expected: bool) -> None:
+    assert wildcards.compiled(("a?", Verbatim("x"), "?b")).matches(text) is expected
