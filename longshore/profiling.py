@@ -1,14 +1,15 @@
 """`longshore serve --profile FILE`: where the time of a process goes, counted by function.
 
 The standard library's profiler, in the event loop's thread and in every thread that starts later: those that hash and
-write, and the one that commits. Each has a profile of its own, and the file holds their sum, to be read by `python -m
-pstats FILE`. Calls cost about twice as much as without it, so shares are worth more than seconds.
+write, and the one that commits. The file holds their sum, to be read by `python -m pstats FILE`. Calls cost about twice
+as much as without it, so shares are worth more than seconds.
 """
 
 import contextlib
 import cProfile
 import os
 import pstats
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,8 @@ def profiled(file: Path | None, *, is_worker: bool) -> Iterator[None]:
         profiles.append(profile)
         profile.enable()
 
-    threading.setprofile(begin)
+    if sys.version_info < (3, 12):  # from then on there can be only one profile, which follows all threads
+        threading.setprofile(begin)
     begin()
     try:
         yield
