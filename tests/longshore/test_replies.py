@@ -15,6 +15,7 @@ KEY = ("127.0.0.1", ASKED)
 
 class Evidence:
     part: Any = None
+    again: Any = None
 
     def __init__(self) -> None:
         self.is_good = True
