@@ -1,6 +1,7 @@
 """What a running server takes of its machine."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,18 @@ def memory(pid: int, field: str = "VmRSS") -> int:
 def descriptors(pid: int) -> int:
     """How many files and sockets it has open."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def sockets(pid: int) -> int:
+    """How many sockets, which nothing but connections opens and closes; threads open the database when they need it."""
+    return sum(_target(link).startswith("socket:") for link in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def _target(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:  # closed since the folder was read
+        return ""
 
 
 class Growth:

@@ -12,7 +12,7 @@ import trustme
 
 from tests.builders import digest_of, image, push, push_blob, unique_bytes
 from tests.servers import RunningServer
-from tests.threats.processes import MIB, descriptors, growth
+from tests.threats.processes import MIB, descriptors, growth, sockets
 from tests.waiting import until
 from tests.wire import Wire, connect, dial, root_head
 
@@ -76,7 +76,7 @@ def assert_serves(server: RunningServer) -> None:
 
 
 def test_who_opens_too_many_connections_shuts_out_only_themselves(narrow: RunningServer) -> None:
-    before, open_files = refused(narrow, "source"), descriptors(narrow.pid)
+    before, open_sockets = refused(narrow, "source"), sockets(narrow.pid)
     with crowd(narrow, 300):
         for _ in range(3):
             assert_serves(narrow)
@@ -85,7 +85,7 @@ def test_who_opens_too_many_connections_shuts_out_only_themselves(narrow: Runnin
         assert descriptors(narrow.pid) < DESCRIPTORS - 64, "there are some left for rows and bytes"
 
     assert refused(narrow, "source") > before + 200
-    until(lambda: descriptors(narrow.pid) <= open_files + 3, what="all descriptors")
+    until(lambda: sockets(narrow.pid) <= open_sockets + 3, what="all connections")
     with connect(narrow, source=ATTACKER) as again:
         again.send(root_head(narrow, "GET", "/v2/"))
         assert again.receive().status == 200
@@ -130,11 +130,11 @@ def test_connections_that_never_agree_on_tls_are_counted_and_closed(tmp_path: Pa
     server = Narrow(tmp_path / "data", "--tls-cert", str(chain), "--tls-key", str(key))
     server.start()
     try:
-        open_files = descriptors(server.pid)
+        open_sockets = sockets(server.pid)
         with crowd(server, 300):
             answers = [ready_over_tls(server, trust) for _ in range(3)]
             assert descriptors(server.pid) < DESCRIPTORS - 64
-            until(lambda: descriptors(server.pid) <= open_files + 3, seconds=GONE, what="the end of all handshakes")
+            until(lambda: sockets(server.pid) <= open_sockets + 3, seconds=GONE, what="the end of all handshakes")
         after = ready_over_tls(server, trust)
     finally:
         server.stop()
