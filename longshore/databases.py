@@ -36,7 +36,8 @@ def where(config: Config) -> str:
 def open_database(config: Config) -> Opened:
     """The database, whatever is in it. Raises DatabaseUnusable; a server that does not answer shows only in use."""
     if not is_shared(config):
-        return _on_disk(Path(config.server.data) / FILE)
+        path = Path(config.server.data) / FILE
+        return _on_disk(path, engine.unusable(path))
     from registry.records.pg_connections import Unusable
     from registry.records.postgresql import PostgreSQL
 
@@ -47,18 +48,21 @@ def open_database(config: Config) -> Opened:
 
 
 def reach(config: Config) -> Opened:
-    """The database, which answers, for a command that can do nothing without it. Raises DatabaseUnusable."""
-    db = open_database(config)
-    if not isinstance(db, Database):
-        from registry.records.pg_connections import Unusable
-        from registry.records.postgresql import PostgreSQL
+    """The database, for a command beside the server: a server that answers, or the file, damaged or not, since what is
+    wrong with it is for `longshore check` to say. Raises DatabaseUnusable.
+    """
+    if not is_shared(config):
+        return _on_disk(Path(config.server.data) / FILE)
+    from registry.records.pg_connections import Unusable
+    from registry.records.postgresql import PostgreSQL
 
-        assert isinstance(db, PostgreSQL)
-        try:
-            db.reach_here()
-        except Unusable as error:
-            db.close()
-            raise DatabaseUnusable(str(error)) from error
+    db = open_database(config)
+    assert isinstance(db, PostgreSQL)
+    try:
+        db.reach_here()
+    except Unusable as error:
+        db.close()
+        raise DatabaseUnusable(str(error)) from error
     return db
 
 
@@ -78,8 +82,7 @@ def start(config: Config, db: Opened, unit: Unit[T]) -> T:
         raise DatabaseUnusable(str(error)) from error
 
 
-def _on_disk(path: Path) -> Database:
-    trouble = engine.unusable(path)
+def _on_disk(path: Path, trouble: str | None = None) -> Database:
     if trouble is None:
         try:
             return Database(path)
