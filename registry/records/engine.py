@@ -315,6 +315,9 @@ def _prepare(dbapi: Any, _record: object) -> None:
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
     cursor.execute("PRAGMA cache_size = -16384")
+    # A statement keeps its own way back in a temporary file, and where no directory takes one SQLite undoes the whole
+    # transaction. Those of units are small.
+    cursor.execute("PRAGMA temp_store = MEMORY")
     cursor.close()
 
 

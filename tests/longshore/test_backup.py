@@ -210,7 +210,7 @@ def test_a_backup_of_an_older_program_is_brought_up_to_date(
     old = Place(tmp_path / "old")
     old.store.parent.mkdir(parents=True)
     store = DiskStore(old.store, REGION)
-    make_first_schema(old.data / wiring.DATABASE)
+    make_old_schema(old.data / wiring.DATABASE)
     old.sql("INSERT INTO stores VALUES (?, ?)", REGION, store.store_id)
     old.sql(
         "INSERT INTO blobs (store_id, digest, size, key, damaged, created_at) VALUES (?, ?, ?, ?, 0, 0)",
@@ -227,8 +227,8 @@ def test_a_backup_of_an_older_program_is_brought_up_to_date(
     assert (report.findings, report.blobs) == ((), 1)
 
 
-def make_first_schema(path: Path) -> None:
-    """A database as the very first program made it."""
+def make_old_schema(path: Path) -> None:
+    """A database as an older program made it: the oldest that has all columns which a backup reads."""
     config = alembic.config.Config()
     config.set_main_option("script_location", str(Path(schema.__file__).with_name("migrations")))
     config.set_main_option("path_separator", "os")
@@ -237,7 +237,7 @@ def make_first_schema(path: Path) -> None:
     with (
         engine.begin() as tx,
         EnvironmentContext(
-            config, scripts, fn=lambda revision, _context: scripts._upgrade_revs("0001", revision)
+            config, scripts, fn=lambda revision, _context: scripts._upgrade_revs("0004", revision)
         ) as environment,
     ):
         environment.configure(connection=tx)

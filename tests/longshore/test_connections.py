@@ -38,6 +38,10 @@ class Transport(asyncio.Transport):
 
 
 class Good:
+    """Evidence that always holds, of an answer with a body of its own."""
+
+    part = again = None
+
     def holds(self, now: float) -> bool:
         return True
 
