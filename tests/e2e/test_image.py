@@ -38,7 +38,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "Dockerfile").write_text("FROM scratch\nCOPY root /\n")
     built = ["build", "--isolation", "chroot", "--network", "host", "--format", "docker"]
     run("buildah", *stored, *built, "-t", "localhost/base", str(directory), seconds=600)
-    arguments = ["BASE=localhost/base", f"PIP_CERT={_AUTHORITIES}"]
+    mirror = [f"{name}={os.environ[name]}" for name in ("PIP_INDEX_URL",) if name in os.environ]
+    arguments = ["BASE=localhost/base", f"PIP_CERT={_AUTHORITIES}", *mirror]
     run(
         "buildah", *stored, *built, *(part for one in arguments for part in ("--build-arg", one)),
         "-f", str(ROOT / "deploy" / "Dockerfile"), "-t", "localhost/longshore", str(ROOT), seconds=600,
