@@ -1,6 +1,7 @@
 """The data directory: room, the disk's speed, the database, and the store of each region."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import os
 import secrets
@@ -19,7 +20,7 @@ from registry.errors import LongshoreError
 from registry.names import Region
 from registry.records import installation, schema
 from registry.records.engine import Opened
-from registry.storage.base import BlobStore, Staged, StoreMismatch
+from registry.storage.base import BlobStore, StoreMismatch
 
 PROBE_BYTES: Final = 9 * 1024 * 1024  # more than one part of an upload to S3
 _PIECE: Final = 1024 * 1024
@@ -67,7 +68,12 @@ def _disk(data: Path) -> Iterator[Finding]:
             found=f"the data directory is on {kind}, whose locks and fsync SQLite cannot rely on",
             to_do="put the data directory on a local disk; let the bytes go to S3 if they shall lie elsewhere",
         )
-    taken = statistics.median(_fsync(data) for _ in range(_FSYNCS))
+    try:
+        taken = statistics.median(_fsync(data) for _ in range(_FSYNCS))
+    except OSError as error:
+        to_do = "pushes answer 503 until this is mended: make room, or see what the kernel's log says of the disk"
+        yield Finding(look="disk", state="trouble", found=f"cannot be written to: {error.strerror}", to_do=to_do)
+        return
     slow = taken > _SLOW_FSYNC
     yield Finding(
         look="disk",
@@ -196,16 +202,16 @@ async def _written(store: BlobStore, content: bytes) -> str:
         for at in range(0, len(content), _PIECE):
             yield content[at : at + _PIECE]
 
-    staged = await store.begin()
-    async with store.hold(staged) as hold:
-        descriptor = hold.sink(staged)
-        if descriptor is None:
-            staged = await hold.append(staged, pieces())
-        else:
-            await asyncio.to_thread(os.write, descriptor, content)
-            staged = Staged(key=staged.key, size=len(content), state=staged.state)
-        await hold.settle(staged)
-        return (await hold.finish(staged)).key
+    begun = await store.begin()
+    try:
+        async with store.hold(begun) as hold:
+            staged = await hold.append(begun, pieces())
+            await hold.settle(staged)
+            return (await hold.finish(staged)).key
+    except LongshoreError:
+        with contextlib.suppress(LongshoreError):
+            await store.abort(begun)  # what is left of it on a full disk would be nobody's
+        raise
 
 
 def _clock(look: str, theirs: dt.datetime, ours: dt.datetime) -> Finding:

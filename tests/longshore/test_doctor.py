@@ -6,6 +6,7 @@ import json
 import pytest
 
 from longshore import certificates
+from tests.faults.disks import fill, small_disk, used
 from tests.s3_relay import On, refuse
 from tests.servers import RunningServer
 
@@ -100,6 +101,28 @@ def test_a_name_that_is_no_setting_is_told_of(cli, start_server):
     code, findings = looked(cli, start_server(), LONGSHORE_REGISTRY__CREATE_ON_PULL="true")
 
     assert (code, of_state(findings, "warning")) == (0, ["settings"])
+
+
+@pytest.mark.real("tmpfs")
+def test_a_full_disk_is_trouble_and_gets_no_fuller(cli, start_server, tmp_path):
+    with small_disk(tmp_path / "disk", "size=48m") as disk:
+        server = start_server(data=disk / "data")
+        filler = fill(disk)
+        with filler.open("r+b") as file:
+            file.truncate(filler.stat().st_size - 3_000_000)  # room for a part of what is tried
+        before = used(disk)
+
+        code, findings = looked(cli, server)
+        after = used(disk)
+        fill(disk)
+        code_when_full, findings_when_full = looked(cli, server)
+        server.stop()
+
+    assert code == code_when_full == 1
+    assert {"disk", "store us-east-1"} <= set(of_state(findings, "trouble"))
+    assert "No space left" in findings["store us-east-1"][0]["found"]
+    assert after - before < 200_000  # the database's log, and nothing of the blob
+    assert any("cannot be written to" in finding["found"] for finding in findings_when_full["disk"])
 
 
 def test_a_host_name_that_leads_nowhere_is_trouble(cli, start_server):
