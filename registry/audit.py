@@ -25,7 +25,7 @@ from registry.names import RegistryRef
 from registry.records import audit_log as rows
 from registry.records.audit_log import Decision, Entry
 from registry.records.engine import Rows, T, Tx, Unit
-from registry.records.hot import Question
+from registry.through import Through
 
 OPERATOR: Final = "operator"  # in the place of an ARN: who has a shell beside the data
 _COMMAND_LINE: Final = "command line"
@@ -154,12 +154,12 @@ def by_operator(
     )
 
 
-class Witness:
+class Witness(Through):
     """The database as one call sees it: what it changes, it is on record for."""
 
     def __init__(self, db: Rows, call: Call | Entry, record: list[Entry], *, keep: dt.timedelta) -> None:
         """`call`, or how it is told; `record` gets the entry once something was changed."""
-        self._db: Rows = db._db if isinstance(db, Witness) else db  # a deed within a deed has an entry of its own
+        super().__init__(db._db if isinstance(db, Witness) else db)  # a deed within a deed has an entry of its own
         self._call, self._record, self._keep = call, record, keep
         self._is_told = False
 
@@ -171,24 +171,6 @@ class Witness:
         self._is_told = True
         self._record.append(entry)
         return outcome
-
-    async def housekeep(self, unit: Unit[T]) -> T:
-        return await self._db.housekeep(unit)
-
-    def note(self, unit: Unit[object]) -> None:
-        self._db.note(unit)
-
-    async def read(self, unit: Unit[T]) -> T:
-        return await self._db.read(unit)
-
-    async def point(self, unit: Unit[T]) -> T:
-        return await self._db.point(unit)
-
-    async def ask(self, question: Question) -> tuple[object, ...] | None:
-        return await self._db.ask(question)
-
-    def version(self) -> int | None:
-        return self._db.version()
 
 
 class Refusals:

@@ -13,18 +13,19 @@ from registry.context import Deps
 from registry.model import Job
 from registry.records import jobs as rows
 from registry.records.engine import Rows, T, Tx, Unit
-from registry.records.hot import Question
+from registry.through import Through
 
 
 class Interrupted(Exception):
     """The process is about to end, and the handler stops where its work can be taken up again."""
 
 
-class Fenced:
+class Fenced(Through):
     """The database as the worker of one job has it."""
 
     def __init__(self, db: Rows, job: Job) -> None:
-        self._db, self._job = db, job
+        super().__init__(db)
+        self._job = job
 
     async def write(self, unit: Unit[T]) -> T:
         """Raises LeaseLost, and what the unit raises."""
@@ -37,21 +38,6 @@ class Fenced:
 
     async def housekeep(self, unit: Unit[T]) -> T:
         return await self.write(unit)
-
-    def note(self, unit: Unit[object]) -> None:
-        self._db.note(unit)
-
-    async def read(self, unit: Unit[T]) -> T:
-        return await self._db.read(unit)
-
-    async def point(self, unit: Unit[T]) -> T:
-        return await self._db.point(unit)
-
-    async def ask(self, question: Question) -> tuple[object, ...] | None:
-        return await self._db.ask(question)
-
-    def version(self) -> int | None:
-        return self._db.version()
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
