@@ -8,15 +8,11 @@ ready stands in a line of its own. Time is this process's own on the processor, 
 Targets are those of promises.md, T37 and R10.
 """
 
-import argparse
-import dataclasses
 import json
-import sys
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from bench import machine
+from bench import thread_time
 from policies import wildcards
 from policies.access import Form, Policies, Request, Source, evaluate
 from policies.callers import Caller, context
@@ -36,44 +32,7 @@ READ_ONLY: Final = [
 ]
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Milliseconds of one case."""
-
-    name: str
-    median: float
-    p99: float
-    target: float | None
-
-    @property
-    def is_missed(self) -> bool:
-        return self.target is not None and self.p99 > self.target
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3_000)
-    rounds = parser.parse_args().rounds
-    with machine.on(machine.LOAD_CORES):
-        found = [_measured(name, rounds, target, call) for name, target, call in _cases()]
-    print(f"{'milliseconds':<52}{'median':>9}{'p99':>9}{'target':>9}")
-    for each in found:
-        target = "" if each.target is None else f"{each.target:g}"
-        print(f"{each.name:<52}{each.median:>9.4f}{each.p99:>9.4f}{target:>9}{'  missed' if each.is_missed else ''}")
-    sys.exit(any(each.is_missed for each in found))
-
-
-def _measured(name: str, rounds: int, target: float | None, call: Callable[[], object]) -> Measured:
-    taken = []
-    for _ in range(rounds):
-        before = time.thread_time_ns()
-        call()
-        taken.append((time.thread_time_ns() - before) / 1e6)
-    taken.sort()
-    return Measured(name=name, median=taken[rounds // 2], p99=taken[rounds * 99 // 100], target=target)
-
-
-def _cases() -> list[tuple[str, float | None, Callable[[], object]]]:
+def _cases() -> list[thread_time.Case]:
     small = _identity({"Action": READ_ONLY, "Resource": "*"})
     mixed = _filled(_mixed, "resource")
     return [
@@ -192,4 +151,4 @@ def _conditional(number: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    thread_time.main(__doc__, _cases, rounds=3_000, percent=99, digits=4)

@@ -8,17 +8,13 @@ programs do not count. The target is a second for ten thousand images; ten times
 that no step is quadratic.
 """
 
-import argparse
-import dataclasses
 import datetime as dt
 import itertools
 import json
-import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from bench import machine
+from bench import thread_time
 from policies.lifecycle import Candidate, Policy, decide, parse
 from policies.lifecycle_rules import MAX_TEXT
 
@@ -28,44 +24,7 @@ MANY: Final = 10_000
 _LETTERS: Final = "".join(f"{number:02}" for number in range(50))
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Milliseconds of one case."""
-
-    name: str
-    median: float
-    worst: float
-    target: float | None
-
-    @property
-    def is_missed(self) -> bool:
-        return self.target is not None and self.worst > self.target
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-    with machine.on(machine.LOAD_CORES):
-        found = [_measured(name, rounds, target, call) for name, target, call in _cases()]
-    print(f"{'milliseconds':<58}{'median':>9}{'worst':>9}{'target':>9}")
-    for each in found:
-        target = "" if each.target is None else f"{each.target:g}"
-        print(f"{each.name:<58}{each.median:>9.1f}{each.worst:>9.1f}{target:>9}{'  missed' if each.is_missed else ''}")
-    sys.exit(any(each.is_missed for each in found))
-
-
-def _measured(name: str, rounds: int, target: float | None, call: Callable[[], object]) -> Measured:
-    taken = []
-    for _ in range(rounds):
-        before = time.thread_time_ns()
-        call()
-        taken.append((time.thread_time_ns() - before) / 1e6)
-    taken.sort()
-    return Measured(name=name, median=taken[rounds // 2], worst=taken[-1], target=target)
-
-
-def _cases() -> list[tuple[str, float | None, Callable[[], object]]]:
+def _cases() -> list[thread_time.Case]:
     usual, many, wide = _usual(), _many("release{}-"), _many("v{}")
     flat = _flat(MANY)
     built = _built(MANY)
@@ -189,4 +148,4 @@ def _wild() -> Policy:
 
 
 if __name__ == "__main__":
-    main()
+    thread_time.main(__doc__, _cases, rounds=5, percent=100, digits=1)
