@@ -11,7 +11,7 @@ from registry.context import Deps
 from registry.names import Digest, RepositoryName, Tag
 from registry.records import images as image_rows
 from registry.records import repositories as repository_rows
-from registry.records.tables import manifests
+from registry.records.tables.images import manifests
 from registry.repositories import Wish
 from tests import builders, places
 from tests.places import REGISTRY

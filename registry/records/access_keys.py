@@ -9,7 +9,7 @@ from registry.entities import AccessKey, Identity
 from registry.names import AccountId
 from registry.records import identities as identity_rows
 from registry.records.engine import Tx
-from registry.records.tables import access_keys
+from registry.records.tables.identities import access_keys
 
 _k = access_keys.c
 

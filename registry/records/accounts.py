@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from registry.entities import Account
 from registry.names import AccountId
 from registry.records.engine import Tx
-from registry.records.tables import accounts
+from registry.records.tables.identities import accounts
 
 _a = accounts.c
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from registry.names import AccountId
 from registry.records.engine import Tx
-from registry.records.tables import attachments, identities, inline_policies, instance_profiles
+from registry.records.tables.identities import attachments, identities, inline_policies, instance_profiles
 
 _a, _n, _i = attachments.c, inline_policies.c, identities.c
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from registry.records.engine import Tx
-from registry.records.tables import audit_events
+from registry.records.tables.work import audit_events
 
 Decision = Literal["allowed", "denied"]
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from registry.model import Blob, Upload
 from registry.names import Digest
 from registry.records.engine import Tx
-from registry.records.tables import blobs, links, manifest_references, repositories, uploads
+from registry.records.tables.images import blobs, links, manifest_references, repositories, uploads
 
 _b, _l, _u, _m = blobs.c, links.c, uploads.c, manifest_references.c
 _CHUNK = 500  # values in one IN list

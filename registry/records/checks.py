@@ -14,7 +14,8 @@ from registry.model import Upload
 from registry.names import Digest, Region, RegistryRef, RepositoryName, Tag
 from registry.records import blobs as blob_rows
 from registry.records.engine import Tx
-from registry.records.tables import blobs, links, manifest_references, manifests, repositories, stores, tags, uploads
+from registry.records.tables.images import blobs, links, manifest_references, manifests, repositories, tags, uploads
+from registry.records.tables.installation import stores
 
 _b, _l, _i, _x, _t, _u, _r, _s = (
     table.c for table in (blobs, links, manifests, manifest_references, tags, uploads, repositories, stores)

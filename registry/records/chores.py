@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from registry.records.engine import Tx
-from registry.records.tables import chores
+from registry.records.tables.work import chores
 
 _c = chores.c
 

@@ -17,7 +17,8 @@ from registry.model import Upload
 from registry.names import Region, RegistryRef, RepositoryName
 from registry.records import blobs as blob_rows
 from registry.records.engine import Tx
-from registry.records.tables import blobs, burials, links, manifest_references, repositories, uploads
+from registry.records.tables.images import blobs, links, manifest_references, repositories, uploads
+from registry.records.tables.work import burials
 
 _b, _l, _x, _r, _u, _d = (table.c for table in (blobs, links, manifest_references, repositories, uploads, burials))
 _key: Final = sa.tuple_(_l.repository_id, _l.digest)

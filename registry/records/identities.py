@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from registry.entities import Identity, Kind, Trust, folded
 from registry.names import AccountId
 from registry.records.engine import Tx
-from registry.records.tables import group_members, identities
+from registry.records.tables.identities import group_members, identities
 
 _i, _m = identities.c, group_members.c
 _BEHIND_ALL = "\U0010ffff"  # sorts behind every character of a path

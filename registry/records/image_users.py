@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from registry.names import Digest
 from registry.records.engine import Tx
-from registry.records.tables import image_users, manifests, tags
+from registry.records.tables.images import manifests, tags
+from registry.records.tables.keeping import image_users
 
 _u, _i, _t = image_users.c, manifests.c, tags.c
 

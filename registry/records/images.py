@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from registry.model import Image
 from registry.names import Digest, Tag
 from registry.records.engine import Tx
-from registry.records.tables import image_pulls, manifest_references, manifests, tags
+from registry.records.tables.images import manifest_references, manifests, tags
+from registry.records.tables.keeping import image_pulls
 
 _i, _t, _x, _p = manifests.c, tags.c, manifest_references.c, image_pulls.c
 _META = [column for column in manifests.c if column.name != "body"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 
 from registry.records.engine import Tx
-from registry.records.tables import installation_keys, stores
+from registry.records.tables.installation import installation_keys, stores
 
 
 def installation_secrets(tx: Tx) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ from registry.entities import InstanceProfile, folded
 from registry.names import AccountId
 from registry.records import identities
 from registry.records.engine import Tx
-from registry.records.tables import instance_profiles
+from registry.records.tables.identities import instance_profiles
 
 _p = instance_profiles.c
 _BEHIND_ALL = "\U0010ffff"

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from registry.model import Job, JobState, NewJob
 from registry.records.engine import Tx
-from registry.records.tables import jobs
+from registry.records.tables.work import jobs
 
 _j = jobs.c
 LONGEST_LEASE: Final = dt.timedelta(minutes=10)

@@ -15,15 +15,8 @@ import sqlalchemy as sa
 from policies.lifecycle import Candidate
 from registry.names import Digest, Tag
 from registry.records.engine import Tx
-from registry.records.tables import (
-    image_pulls,
-    lifecycle_evaluations,
-    lifecycle_policies,
-    lifecycle_verdicts,
-    manifest_references,
-    manifests,
-    tags,
-)
+from registry.records.tables.images import manifest_references, manifests, tags
+from registry.records.tables.keeping import image_pulls, lifecycle_evaluations, lifecycle_policies, lifecycle_verdicts
 
 Purpose = Literal["preview", "run"]
 State = Literal["deciding", "decided", "failed"]

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from registry.entities import ManagedPolicy, PolicyVersion, folded
 from registry.names import AccountId
 from registry.records.engine import Tx
-from registry.records.tables import managed_policies, policy_versions
+from registry.records.tables.identities import managed_policies, policy_versions
 
 _p, _v = managed_policies.c, policy_versions.c
 _BEHIND_ALL = "\U0010ffff"

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from registry.entities import OidcProvider
 from registry.names import AccountId
 from registry.records.engine import Tx
-from registry.records.tables import oidc_providers
+from registry.records.tables.identities import oidc_providers
 
 _p = oidc_providers.c
 

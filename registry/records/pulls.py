@@ -6,7 +6,8 @@ import sqlalchemy as sa
 
 from registry.names import AccountId, Region, RegistryRef
 from registry.records.engine import Tx
-from registry.records.tables import image_pulls, manifests, pull_time_exclusions, repositories
+from registry.records.tables.images import manifests, repositories
+from registry.records.tables.keeping import image_pulls, pull_time_exclusions
 
 _p, _i, _r, _x = image_pulls.c, manifests.c, repositories.c, pull_time_exclusions.c
 

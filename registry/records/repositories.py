@@ -10,7 +10,7 @@ from registry.model import Repository
 from registry.names import AccountId, Region, RegistryRef, RepositoryName
 from registry.records import stamps
 from registry.records.engine import Tx
-from registry.records.tables import repositories
+from registry.records.tables.images import repositories
 
 _r = repositories.c
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from registry.names import AccountId
 from registry.records.engine import Tx
-from registry.records.tables import (
+from registry.records.tables.identities import (
     accounts,
     attachments,
     group_members,

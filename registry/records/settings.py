@@ -8,7 +8,7 @@ from registry.entities import Trust
 from registry.names import RegistryRef
 from registry.records import stamps
 from registry.records.engine import Tx
-from registry.records.tables import account_settings, registry_policies
+from registry.records.tables.installation import account_settings, registry_policies
 
 _s, _p = account_settings.c, registry_policies.c
 

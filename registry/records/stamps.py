@@ -10,7 +10,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from registry.records.engine import Tx
-from registry.records.tables import stamps
+from registry.records.tables.installation import stamps
 
 T = TypeVar("T")
 

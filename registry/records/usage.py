@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from registry.names import AccountId, Region, RegistryRef, RepositoryName
 from registry.records.engine import Tx
-from registry.records.tables import blobs, links, manifests, repositories
+from registry.records.tables.images import blobs, links, manifests, repositories
 
 _b, _l, _i, _r = (table.c for table in (blobs, links, manifests, repositories))
 

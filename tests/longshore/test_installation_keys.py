@@ -8,7 +8,7 @@ from longshore import wiring
 from registry.auth.sealing import PURPOSES
 from registry.names import AccountId
 from registry.records import access_keys, installation
-from registry.records.tables import installation_keys
+from registry.records.tables.installation import installation_keys
 from tests.iam import Keys, caller, client, refused
 from tests.servers import KEY_ID, SECRET
 

@@ -1,6 +1,8 @@
 """The shape that the scripts build is the one that the code speaks of, from empty and from every earlier one."""
 
 import datetime as dt
+import importlib
+import pkgutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,12 +16,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql
 
 from registry.names import AccountId
-from registry.records import access_keys, accounts, schema, stamps
-from registry.records.tables import metadata
+from registry.records import access_keys, accounts, schema, stamps, tables
+from registry.records.tables.columns import metadata
 from tests import elsewhere
 
 NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
 SCRIPTS = Path(schema.__file__).with_name("migrations")
+
+for module in pkgutil.iter_modules(tables.__path__, f"{tables.__name__}."):
+    importlib.import_module(module.name)  # each adds its tables to the metadata
 
 
 @pytest.fixture

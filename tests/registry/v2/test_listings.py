@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from registry.records.tables import repositories
+from registry.records.tables.images import repositories
 from tests.builders import (
     EMPTY,
     OCI_IMAGE,
