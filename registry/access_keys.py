@@ -6,8 +6,9 @@ from typing import Final, NamedTuple
 
 from registry.context import Deps
 from registry.entities import AccessKey, Identity
-from registry.errors import DeleteConflict, LimitExceeded, NoSuchEntity
+from registry.errors import LimitExceeded
 from registry.identities import require
+from registry.identity_errors import DeleteConflict, NoSuchEntity
 from registry.names import AccountId
 from registry.records import access_keys as rows
 from registry.records import stamps

@@ -12,7 +12,7 @@ from registry import managed_policies
 from registry.access_keys import Made, new_key_id
 from registry.auth.sealing import Sealer
 from registry.entities import AccessKey, Account
-from registry.errors import EntityAlreadyExists, NoSuchEntity
+from registry.identity_errors import EntityAlreadyExists, NoSuchEntity
 from registry.names import AccountId
 from registry.records import access_keys, stamps
 from registry.records import accounts as rows

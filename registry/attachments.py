@@ -11,8 +11,9 @@ from policies import documents
 from registry import managed_policies
 from registry.context import Deps
 from registry.entities import Kind, ManagedPolicy
-from registry.errors import LimitExceeded, NoSuchEntity
+from registry.errors import LimitExceeded
 from registry.identities import require
+from registry.identity_errors import NoSuchEntity
 from registry.names import AccountId
 from registry.records import attachments as rows
 from registry.records import stamps

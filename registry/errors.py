@@ -143,10 +143,6 @@ class ExclusionNotFound(NotFound):
         super().__init__(f"Pull time update exclusion does not exist for principal '{principal}'")
 
 
-class NoSuchEntity(NotFound):
-    """No user, group, role, key, policy, instance profile or provider of the account is called so."""
-
-
 # --- what was asked clashes with what is there ------------------------------------------------------------------------
 
 
@@ -226,10 +222,6 @@ class UploadConflict(Conflict):
         self.size = size
 
 
-class EntityAlreadyExists(Conflict):
-    """The name of a user, group, role, policy, instance profile or provider is taken, be it in another case."""
-
-
 class LifecyclePolicyPreviewInProgress(Conflict):
     """A preview of the repository is being made."""
 
@@ -242,10 +234,6 @@ class ExclusionAlreadyExists(Conflict):
 
     def __init__(self, principal: str) -> None:
         super().__init__(f"Pull time update exclusion already exists for principal '{principal}'")
-
-
-class DeleteConflict(Conflict):
-    """Something still hangs on what is to be deleted."""
 
 
 # --- what was sent is not acceptable ----------------------------------------------------------------------------------
@@ -354,21 +342,6 @@ class SizeInvalid(Invalid):
     """The body does not have the length that its headers promise."""
 
 
-class InvalidInput(Invalid):
-    """A value that IAM understands and cannot accept."""
-
-
-class MalformedPolicyDocument(Invalid):
-    """A policy is not one that AWS would accept."""
-
-
-class PackedPolicyTooLarge(Invalid):
-    """Session policies and tags do not fit into a session token. `percent` of what fits."""
-
-    def __init__(self, percent: int) -> None:
-        super().__init__(f"Packed size of session tags and session policies consumes {percent}% of allotted space.")
-
-
 # --- who asks may not -------------------------------------------------------------------------------------------------
 
 
@@ -400,22 +373,6 @@ class AccessDenied(Denied):
             sentence or f"User: {principal} is not authorized to perform: {action} on resource: {resource} {clause}"
         )
         self.principal, self.action, self.resource = principal, action, resource
-
-
-class InvalidIdentityToken(Denied):
-    """A web identity token is malformed, or not signed by the issuer that it names."""
-
-
-class ExpiredToken(Denied):
-    """A web identity token's time is over."""
-
-
-class IDPRejectedClaim(Denied):
-    """A web identity token is good, but not for this."""
-
-
-class IDPCommunicationError(Denied):
-    """The issuer of a web identity token could not be asked for its keys."""
 
 
 # --- not now ----------------------------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 from registry.context import Deps
 from registry.entities import Identity
-from registry.errors import NoSuchEntity
 from registry.identities import require
+from registry.identity_errors import NoSuchEntity
 from registry.names import AccountId
 from registry.records import identities as rows
 from registry.records import stamps

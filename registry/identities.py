@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from registry import managed_policies, tagging
 from registry.context import Deps
 from registry.entities import Account, Identity, Kind, new_id
-from registry.errors import DeleteConflict, EntityAlreadyExists, NoSuchEntity
+from registry.identity_errors import DeleteConflict, EntityAlreadyExists, NoSuchEntity
 from registry.names import AccountId
 from registry.records import access_keys, accounts, attachments, stamps
 from registry.records import identities as rows

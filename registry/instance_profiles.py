@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from registry import roles, tagging
 from registry.context import Deps
 from registry.entities import InstanceProfile, new_id
-from registry.errors import DeleteConflict, EntityAlreadyExists, LimitExceeded, NoSuchEntity
+from registry.errors import LimitExceeded
 from registry.identities import require as require_identity
+from registry.identity_errors import DeleteConflict, EntityAlreadyExists, NoSuchEntity
 from registry.names import AccountId
 from registry.records import instance_profiles as rows
 from registry.records import stamps

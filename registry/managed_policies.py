@@ -15,7 +15,8 @@ from policies.elements import PolicyInvalid
 from registry import aws_managed, tagging
 from registry.context import Deps
 from registry.entities import Identity, ManagedPolicy, PolicyVersion, new_id
-from registry.errors import DeleteConflict, EntityAlreadyExists, LimitExceeded, MalformedPolicyDocument, NoSuchEntity
+from registry.errors import LimitExceeded
+from registry.identity_errors import DeleteConflict, EntityAlreadyExists, MalformedPolicyDocument, NoSuchEntity
 from registry.names import AccountId
 from registry.records import attachments, identities, stamps
 from registry.records import managed_policies as rows

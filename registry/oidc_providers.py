@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from registry import tagging
 from registry.context import Deps
 from registry.entities import OidcProvider
-from registry.errors import EntityAlreadyExists, InvalidInput, LimitExceeded, NoSuchEntity
+from registry.errors import LimitExceeded
+from registry.identity_errors import EntityAlreadyExists, InvalidInput, NoSuchEntity
 from registry.names import AccountId
 from registry.records import oidc_providers as rows
 from registry.records import stamps

@@ -14,8 +14,9 @@ from policies.elements import PolicyInvalid
 from registry import bindings, identities, managed_policies
 from registry.context import Deps
 from registry.entities import Identity, Trust, new_id
-from registry.errors import LimitExceeded, MalformedPolicyDocument
+from registry.errors import LimitExceeded
 from registry.identities import Described
+from registry.identity_errors import MalformedPolicyDocument
 from registry.names import AccountId
 from registry.records import identities as rows
 from registry.records import stamps

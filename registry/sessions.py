@@ -25,7 +25,8 @@ from registry.auth.principals import Principal
 from registry.auth.sessions import Credentials, Session
 from registry.context import Deps
 from registry.entities import Identity
-from registry.errors import InvalidParameter, MalformedPolicyDocument, PackedPolicyTooLarge
+from registry.errors import InvalidParameter
+from registry.identity_errors import MalformedPolicyDocument, PackedPolicyTooLarge
 from registry.names import AccountId
 from registry.records import identities
 from registry.records.engine import Tx

@@ -7,7 +7,8 @@ of their own (`repositories`), as ECR does. Source: AWS IAM user guide, "Tags fo
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from registry.errors import InvalidInput, LimitExceeded
+from registry.errors import LimitExceeded
+from registry.identity_errors import InvalidInput
 
 MAX: Final = 50
 

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from policies import jsontext
-from registry.errors import ExpiredToken, InvalidIdentityToken
+from registry.identity_errors import ExpiredToken, InvalidIdentityToken
 
 Jwk = Mapping[str, Any]
 

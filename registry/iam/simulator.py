@@ -19,9 +19,9 @@ from registry.auth.authorizer import tag_values
 from registry.aws.door import Params, Result, operation
 from registry.context import Context
 from registry.entities import Identity, Kind
-from registry.errors import InvalidInput, NoSuchEntity
 from registry.iam import listing
 from registry.iam.resources import on_everything
+from registry.identity_errors import InvalidInput, NoSuchEntity
 
 _ARGUMENTS: Final = ("ActionNames", "ResourceArns", "PolicySourceArn", "PolicyInputList", "ContextEntries")
 _CALLER: Final = "arn:aws:iam::{account}:user/simulated"

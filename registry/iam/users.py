@@ -4,9 +4,9 @@ from registry import identities, tagging
 from registry.aws.door import Params, Result, operation
 from registry.context import Context
 from registry.entities import folded
-from registry.errors import NoSuchEntity
 from registry.iam import listing, shapes
 from registry.iam.resources import boundary_key, on, on_all, on_everything, on_new, on_self_or_user, subject
+from registry.identity_errors import NoSuchEntity
 
 
 @operation("iam", "CreateUser", on=on_new("user", "UserName"), keys=boundary_key)

@@ -13,7 +13,8 @@ from registry.auth.web_identity import Token
 from registry.aws.door import BY_HANDLER, Params, Result, operation
 from registry.context import Context
 from registry.entities import OidcProvider
-from registry.errors import AccessDenied, IDPCommunicationError, InvalidIdentityToken, InvalidParameter
+from registry.errors import AccessDenied, InvalidParameter
+from registry.identity_errors import IDPCommunicationError, InvalidIdentityToken
 from registry.names import RegistryRef
 from registry.remote.issuers import IssuerFailed
 from registry.sts import shapes
