@@ -21,8 +21,8 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
+from longshore.lending import Lending
 from longshore.observe import IN_FLIGHT, REFUSED
 from longshore.replies import FromFile, Key, Replies, Reply, is_lone_request
 from registry.options import Limits
@@ -67,7 +67,7 @@ class Census:
             del self._by_source[source]
 
 
-class Connection(RequestHandler):
+class Connection(Lending):
     """One client connection.
 
     Bytes that are a whole request which was answered before may be answered from `replies`, but only while nothing

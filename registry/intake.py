@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from typing import Final, Protocol
 
 from registry import threads
@@ -27,7 +27,7 @@ class BodyCut(Exception):
 class Hash(Protocol):
     """What hashlib's objects are."""
 
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: bytes | memoryview, /) -> None: ...
     def hexdigest(self) -> str: ...
     def copy(self) -> "Hash": ...
 
@@ -61,7 +61,7 @@ def new_hash(algorithm: str) -> Hash:
 
 
 async def receive(
-    chunks: AsyncIterator[bytes], fd: int, state: Hash, *, limit: int, early: bool = False
+    chunks: AsyncIterable[bytes], fd: int, state: Hash, *, limit: int, early: bool = False
 ) -> tuple[int, BodyCut | None]:
     """Write all chunks to `fd` and into the hash: (bytes written, why the body ended early).
 
@@ -104,7 +104,7 @@ class Hashed:
     A body that was cut ends early, without an error; `cut` says why.
     """
 
-    def __init__(self, chunks: AsyncIterator[bytes], state: Hash | None, *, limit: int) -> None:
+    def __init__(self, chunks: AsyncIterable[bytes], state: Hash | None, *, limit: int) -> None:
         self._chunks, self._state, self._limit = chunks, state, limit
         self.cut: BodyCut | None = None
 
@@ -125,10 +125,9 @@ class Hashed:
             self.cut = error
 
 
-def _take(batch: list[bytes], fd: int, state: Hash, behind: WriteBack | None = None) -> None:
-    for piece in batch:
-        state.update(piece)
-    left = batch
+def write_all(pieces: Sequence[bytes | memoryview], fd: int, behind: WriteBack | None = None) -> None:
+    """Write the pieces to `fd`, where it stands. At most as many as one call of the system takes."""
+    left = pieces
     while left:
         written = os.writev(fd, left)
         while left and written >= len(left[0]):
@@ -137,4 +136,10 @@ def _take(batch: list[bytes], fd: int, state: Hash, behind: WriteBack | None = N
         if written:
             left = [left[0][written:], *left[1:]]
     if behind is not None:
-        behind.wrote(sum(len(piece) for piece in batch))
+        behind.wrote(sum(len(piece) for piece in pieces))
+
+
+def _take(batch: list[bytes], fd: int, state: Hash, behind: WriteBack | None = None) -> None:
+    for piece in batch:
+        state.update(piece)
+    write_all(batch, fd, behind)

@@ -126,6 +126,13 @@ class Storage(Place, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "ones that were verified last, `always`, or `never`."
         ),
     ] = "changed"
+    direct_uploads: Annotated[
+        bool,
+        Meta(
+            description="Let a thread receive a long layer straight from its socket, for a store on disk and "
+            "connections without TLS. Answers are the same without it."
+        ),
+    ] = True
     early_write_back: Annotated[
         bool,
         Meta(

@@ -17,7 +17,7 @@ import datetime as dt
 import functools
 import logging
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import Final, Literal
 
 import msgspec
@@ -35,6 +35,7 @@ from registry.errors import (
     UploadNotFound,
 )
 from registry.intake import Hash
+from registry.lent import Body
 from registry.model import Blob, Repository, Upload
 from registry.names import ALGORITHMS, Digest
 from registry.records import blobs as rows
@@ -109,7 +110,7 @@ async def row_of(deps: Deps, repository: Repository, upload_id: str) -> Upload:
 
 
 async def append(
-    deps: Deps, repository: Repository, ticket: Ticket, chunks: AsyncIterator[bytes], *, start: int | None
+    deps: Deps, repository: Repository, ticket: Ticket, chunks: AsyncIterable[bytes], *, start: int | None
 ) -> Upload:
     """Add bytes at the end; the row as it is then. `start`: where the client believes the end is.
 
@@ -148,7 +149,7 @@ async def finish(
     repository: Repository,
     ticket: Ticket,
     digest: Digest,
-    chunks: AsyncIterator[bytes] | None = None,
+    chunks: AsyncIterable[bytes] | None = None,
     *,
     start: int | None = None,
 ) -> Finished:
@@ -256,7 +257,7 @@ async def _held(
 
 
 async def _receive(
-    deps: Deps, repository: Repository, hold: Hold, row: Upload, algorithm: str, chunks: AsyncIterator[bytes]
+    deps: Deps, repository: Repository, hold: Hold, row: Upload, algorithm: str, chunks: AsyncIterable[bytes]
 ) -> _Received:
     staged = Staged(key=row.key, size=row.size, state=row.state)
     state = await _hash_so_far(deps, hold, row, algorithm)
@@ -270,7 +271,11 @@ async def _receive(
     try:
         with translated():
             early = deps.settings.storage.early_write_back
-            size, cut = await intake.receive(chunks, fd, state, limit=limit, early=early)
+            lent = await chunks.lend(limit) if isinstance(chunks, Body) else None
+            if lent is not None:
+                size, cut = await lent.receive(fd, state, early=early)
+            else:
+                size, cut = await intake.receive(chunks, fd, state, limit=limit, early=early)
     except BaseException:
         with contextlib.suppress(Unavailable):
             hold.sink(staged)  # cuts off what came, so that a full disk has room again at once

@@ -3,6 +3,7 @@
     LONGSHORE_TEST_DATABASE=postgresql   rows in a PostgreSQL database of each data directory's own
     LONGSHORE_TEST_STORE=s3              bytes in a bucket of each data directory's own (versitygw)
     LONGSHORE_TEST_SERVERS=3             three server processes behind a relay that sends each request to the next one
+    LONGSHORE_TEST_FAST=off              without the fast ways of pulls and pushes, which are switched on by default
 
 Nothing is set in an ordinary run: rows and bytes lie in the data directory, and one process serves them.
 """
@@ -14,8 +15,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import pytest
-
 if TYPE_CHECKING:
     from tests.pg_servers import PostgresService
     from tests.s3_servers import S3Service
@@ -23,17 +22,12 @@ if TYPE_CHECKING:
 DATABASE: Final = os.environ.get("LONGSHORE_TEST_DATABASE", "sqlite")
 STORE: Final = os.environ.get("LONGSHORE_TEST_STORE", "disk")
 SERVERS: Final = int(os.environ.get("LONGSHORE_TEST_SERVERS", "1"))
+FAST: Final = os.environ.get("LONGSHORE_TEST_FAST", "on")
+assert FAST in ("on", "off")
 assert DATABASE in ("sqlite", "postgresql") and STORE in ("disk", "s3") and 1 <= SERVERS <= 9
 
-# For what one machine can tell at once, and several only at the end.
-on_one_machine = pytest.mark.skipif(SERVERS > 1 and STORE == "s3", reason="the servers share no disk")
-
-# For tests that look at the files of a store.
-on_disk = pytest.mark.skipif(STORE == "s3", reason="the bytes lie in a bucket")
-
 MASTER_KEY: Final = "6b" * 32
-
-
+_PLAIN: Final = {"LONGSHORE_SERVER__FAST_REPLIES": "false", "LONGSHORE_STORAGE__DIRECT_UPLOADS": "false"}
 _chosen: dict[Path, tuple[dict[str, str], int]] = {}
 
 
@@ -49,7 +43,7 @@ def servers_of(data: Path) -> int:
 
 def choose(data: Path, *, database: str = DATABASE, store: str = STORE, servers: int = SERVERS, url: str = "") -> None:
     """Say, before its first server is made, where a data directory's rows and bytes are to lie. `url`: just there."""
-    found: dict[str, str] = {}
+    found: dict[str, str] = {} if FAST == "on" else dict(_PLAIN)
     if database == "postgresql":
         url = url or postgresql().new_database()
         found |= {"LONGSHORE_DATABASE__URL": url, "LONGSHORE_SECRETS__MASTER_KEY": MASTER_KEY}

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import select
 import socket
+import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -77,6 +78,16 @@ class Wire:
     def has_news(self) -> bool:
         """Whether something came, an answer or the end."""
         return bool(select.select([self._socket], [], [], 0)[0])
+
+    def half_close(self) -> None:
+        """Say that nothing more comes."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Go away without a word, as a machine does that is switched off and asked again."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._reader.shut()
+        self._socket.close()
 
     def is_closed(self) -> bool:
         """Whether the server says nothing more and hangs up."""

@@ -13,9 +13,9 @@ from aiohttp import ClientError, web
 from registry.budget import LARGE, SMALL
 from registry.errors import TooLarge
 from registry.intake import BodyCut
+from registry.lent import Body, Lender, Lent
+from registry.pace import Pace
 from registry.v2.errors import OciError
-
-_FLOOR = 1024  # bytes a second that a body must bring, measured over the floor's time
 
 # What reading a body raises when its end will never come: the connection is gone, or what it brought is not HTTP.
 _GONE = (ConnectionError, ClientError, EOFError)
@@ -32,18 +32,30 @@ async def invite(request: web.BaseRequest) -> None:
         request.writer.output_size = 0  # the answer proper has not begun
 
 
-async def pieces(request: web.BaseRequest, *, floor_seconds: int) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises BodyCut when the client goes away or falls below the floor."""
+def body(request: web.BaseRequest, *, floor_seconds: int, lending: bool) -> Body:
+    """The body as it comes. `lending`: or by the socket, where that can be."""
+
+    async def lend(limit: int) -> Lent | None:
+        length, lender = request.content_length, request.protocol
+        if not lending or length is None or length > limit or not isinstance(lender, Lender):
+            return None
+        await invite(request)
+        found = lender.lend(length)
+        return None if found is None else Lent(lender, *found, Pace(floor_seconds))
+
+    return Body(_pieces(request, floor_seconds), lend)
+
+
+async def _pieces(request: web.BaseRequest, floor_seconds: int) -> AsyncIterator[bytes]:
+    """Raises BodyCut when the client goes away or falls below the floor."""
     await invite(request)
-    loop = asyncio.get_running_loop()
-    due, came = loop.time() + floor_seconds, 0
-    content = request.content
+    content, pace = request.content, Pace(floor_seconds, asyncio.get_running_loop().time)
     while True:
         try:
-            async with asyncio.timeout_at(due):
+            async with asyncio.timeout_at(pace.due):
                 piece = await content.readany()
         except TimeoutError:
-            raise BodyCut(f"less than {_FLOOR} bytes a second came for {floor_seconds} s") from None
+            raise pace.too_slow() from None
         except _GONE as error:
             # The framework would drop what came while the request was still at the doors.
             if left := b"".join(content._buffer)[content._buffer_offset :]:
@@ -51,11 +63,7 @@ async def pieces(request: web.BaseRequest, *, floor_seconds: int) -> AsyncIterat
             raise BodyCut("the connection was lost") from error
         if not piece:
             return
-        came += len(piece)
-        if loop.time() >= due or came >= _FLOOR * floor_seconds:
-            if came < _FLOOR * floor_seconds:
-                raise BodyCut(f"less than {_FLOOR} bytes a second came for {floor_seconds} s")
-            due, came = loop.time() + floor_seconds, 0
+        pace.came(len(piece))
         yield piece
 
 

@@ -1,7 +1,7 @@
 """Blob uploads (end-4a/b/c, 5, 6, 11, 13, 14)."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 
 from aiohttp import web
 
@@ -43,8 +43,7 @@ async def append(call: Call) -> web.StreamResponse:
     """PATCH: add a chunk."""
     repository, ticket = await _ticket(call)
     start, length = _content_range(call.request)
-    chunks = _exactly(_body(call), length) if length is not None else _body(call)
-    upload = await uploads.append(call.deps, repository, ticket, chunks, start=start)
+    upload = await uploads.append(call.deps, repository, ticket, _body(call, length), start=start)
     return _accepted(call, call.reference, upload.size, 202)
 
 
@@ -55,10 +54,10 @@ async def finish(call: Call) -> web.StreamResponse:
     if digest is None:
         raise OciError("DIGEST_INVALID", 400, "the digest parameter is missing")
     start, length = _content_range(call.request)
-    chunks: AsyncIterator[bytes] | None = None
+    chunks: AsyncIterable[bytes] | None = None
     if bodies.has_body(call.request):
         await call.context.authorize("ecr:UploadLayerPart", call.arn)
-        chunks = _exactly(_body(call), length) if length is not None else _body(call)
+        chunks = _body(call, length)
     await uploads.finish(call.deps, repository, ticket, digest, chunks, start=start)
     return _created(call, digest)
 
@@ -108,11 +107,16 @@ async def _ticket(call: Call) -> tuple[Repository, Ticket]:
     return repository, uploads.open_ticket(call.deps, repository, call.reference)
 
 
-def _body(call: Call) -> AsyncIterator[bytes]:
-    return bodies.pieces(call.request, floor_seconds=call.deps.settings.limits.body_floor_seconds)
+def _body(call: Call, length: int | None = None) -> AsyncIterable[bytes]:
+    """The body; `length`: the bytes that it must have. A Content-Length says the same, or was refused."""
+    given = call.deps.settings
+    body = bodies.body(
+        call.request, floor_seconds=given.limits.body_floor_seconds, lending=given.storage.direct_uploads
+    )
+    return body if length is None or call.request.content_length is not None else _exactly(body, length)
 
 
-async def _exactly(chunks: AsyncIterator[bytes], length: int) -> AsyncIterator[bytes]:
+async def _exactly(chunks: AsyncIterable[bytes], length: int) -> AsyncIterator[bytes]:
     """The chunks; SizeInvalid where they are not as many bytes as Content-Range said, before the last is accepted."""
     left = length
     async for chunk in chunks:

@@ -1,6 +1,5 @@
 """Push of blobs (end-4a/b/c, end-5, end-6, end-11, end-13, end-14): what the specification asks of every way in."""
 
-import contextlib
 import http.client
 import re
 import threading
@@ -9,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests import elsewhere, wire
+from tests import wire
 from tests.builders import digest_of, image, push, push_blob, unique_bytes, unique_name
 from tests.conftest import Start
 from tests.damage import file_of, stored_files
@@ -390,34 +389,6 @@ def test_end_5_a_wrong_digest_ends_the_upload(shared_server: RunningServer, repo
     assert stored_files(shared_server.data) == before
 
 
-@elsewhere.on_one_machine
-def test_end_5_one_writer_at_a_time(shared_server: RunningServer, repository: str) -> None:
-    """While one chunk comes in, another gets 416 at once and harms nothing."""
-    location = begin(shared_server, repository)
-    patch(shared_server, location, b"abc", 0)
-    headers = {"Host": shared_server.netloc, "Authorization": shared_server.basic}
-    with contextlib.ExitStack() as stack:
-        connections: list[wire.Wire] = []
-
-        def holds() -> bool:
-            """Whether a chunk is coming in. One that meets an empty chunk of ours is sent away: the next one then."""
-            if not connections or connections[-1].has_news():
-                connections.append(stack.enter_context(wire.connect(shared_server)))
-                connections[-1].send(wire.head("PATCH", location, {**headers, "Content-Length": "4"}) + b"de")
-            return patch(shared_server, location, b"").status == 416 and not connections[-1].has_news()
-
-        until(holds)
-        first = connections[-1]
-
-        refused = patch(shared_server, location, b"XY", 3)
-        first.send(b"fg")
-        answer = first.receive()
-
-    assert (refused.status, refused.headers["Range"]) == (416, "0-2")
-    assert (answer.status, answer.headers["Range"]) == (202, "0-6")
-    assert close(shared_server, location, digest_of(b"abcdefg")).status == 201
-
-
 def test_end_5_of_many_equal_chunks_one_gets_in(start_server: Start) -> None:
     """Over two processes: the bytes of the losers never become part of the blob."""
     server = start_server("--workers", "2")
@@ -606,38 +577,6 @@ def test_end_11_bytes_encrypted_otherwise_are_not_shared(shared_server: RunningS
     digest = push_blob(shared_server, source, unique_bytes())
 
     assert shared_server.request("POST", f"/v2/{target}/blobs/uploads/?mount={digest}&from={source}").status == 202
-
-
-# --- one blob, many pushes --------------------------------------------------------------------------------------------
-
-
-@elsewhere.on_disk
-def test_the_same_blob_is_stored_once(shared_server: RunningServer, repository: str, source: str) -> None:
-    before = stored_files(shared_server.data)
-    data = unique_bytes(100 * KIB)
-    for name in (repository, source, repository):
-        push_blob(shared_server, name, data)
-
-    assert len(stored_files(shared_server.data) - before) == 1
-
-
-@elsewhere.on_disk
-def test_F29_a_new_blob_pushed_by_many_at_once_is_stored_once_and_all_get_201(start_server: Start) -> None:
-    server = start_server("--workers", "2")
-    for name in ("one", "two", "three"):
-        server.create(name)
-    before = stored_files(server.data)
-    data = unique_bytes(200 * KIB)
-    digest, statuses = digest_of(data), []
-
-    def send(repository: str) -> None:
-        statuses.append(server.request("POST", f"/v2/{repository}/blobs/uploads/?digest={digest}", data).status)
-
-    at_once(*[(send, ("one", "two", "three")[number % 3]) for number in range(12)])
-
-    assert statuses == [201] * 12
-    assert len(stored_files(server.data) - before) == 1
-    assert {pulled(server, name, digest) for name in ("one", "two", "three")} == {data}
 
 
 # --- create on push ---------------------------------------------------------------------------------------------------
