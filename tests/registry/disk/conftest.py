@@ -1,4 +1,4 @@
-"""What only a store on disk shows: its files, what it does to them, the kernel's ways to send and receive them."""
+"""What only one process over a store on disk shows: its files, and the kernel's ways to send and receive them."""
 
 import pytest
 
@@ -6,6 +6,6 @@ from tests import elsewhere
 
 
 @pytest.fixture(autouse=True, scope="module")
-def only_on_disk() -> None:
-    if elsewhere.STORE != "disk":
-        pytest.skip("the bytes lie in a bucket")
+def only_there() -> None:
+    if (elsewhere.STORE, elsewhere.SERVERS, elsewhere.FAST) != ("disk", 1, "on"):
+        pytest.skip("another set-up is tried")
