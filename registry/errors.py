@@ -2,11 +2,13 @@
 
     LongshoreError
       NotFound      RepositoryNotFound ImageNotFound LayersNotFound ReferencedImagesNotFound UploadNotFound
+                    ImageInaccessible
                     RepositoryPolicyNotFound RegistryPolicyNotFound NoSuchEntity
                     LifecyclePolicyNotFound LifecyclePolicyPreviewNotFound ExclusionNotFound
       Conflict      RepositoryAlreadyExists RepositoryNotEmpty ImageAlreadyExists ImageTagAlreadyExists
                     LayerAlreadyExists ImageReferencedByManifestList BlobInUse UploadConflict
                     EntityAlreadyExists DeleteConflict LifecyclePolicyPreviewInProgress ExclusionAlreadyExists
+                    ImageStorageClassUpdateNotSupported
       Invalid       InvalidParameter InvalidTagParameter TooManyTags InvalidLayer InvalidLayerPart EmptyUpload
                     LayerPartTooSmall ImageDigestDoesNotMatch LayerInaccessible ManifestInvalid TooLarge
                     RangeInvalid SizeInvalid InvalidInput MalformedPolicyDocument PackedPolicyTooLarge
@@ -56,6 +58,24 @@ class ImageNotFound(NotFound):
             f"The image with imageId {wanted} does not exist within the repository with name '{name}' "
             f"in the registry with id '{account}'"
         )
+
+
+class ImageInaccessible(ImageNotFound):
+    """The image is in the archive, or on its way back from there, and cannot be pulled."""
+
+    def __init__(
+        self, name: str, account: str, *, digest: str | None = None, tag: str | None = None, restoring: bool = False
+    ) -> None:
+        super().__init__(name, account, digest=digest, tag=tag)
+        wanted = digest or tag
+        self.message = (
+            f"The image '{wanted}' of the repository with name '{name}' is being restored from the archive; "
+            "it can be pulled when its status is ACTIVE"
+            if restoring
+            else f"The image '{wanted}' of the repository with name '{name}' is archived; restore it with "
+            "UpdateImageStorageClass (targetStorageClass STANDARD), or push it again"
+        )
+        self.args = (self.message,)
 
 
 def _listed(digests: list[str]) -> str:
@@ -205,6 +225,13 @@ class ImageReferencedByManifestList(Conflict):
             f"Requested image referenced by manifest list: [{', '.join(parents)}]. Delete the manifest list first."
         )
         self.digest, self.parents = digest, parents
+
+
+class ImageStorageClassUpdateNotSupported(Conflict):
+    """The image cannot go to the archive, or come back, as it is now. `why`: a clause that names the image."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The requested image storage class update is not supported: {why}")
 
 
 class BlobInUse(Conflict):

@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeVar
 
 from policies import filters
-from registry import failpoints, limits, manifests, repositories
+from registry import archiving, failpoints, limits, manifests, repositories
 from registry.context import Deps
 from registry.errors import (
     CorruptBlob,
     ImageDigestDoesNotMatch,
+    ImageInaccessible,
     ImageNotFound,
     ImageReferencedByManifestList,
     ImageTagAlreadyExists,
@@ -26,7 +27,7 @@ from registry.errors import (
     ReferencedImagesNotFound,
 )
 from registry.manifests import Manifest
-from registry.model import Image, Repository
+from registry.model import Image, ImageStatus, Repository
 from registry.names import Digest, RegistryRef, RepositoryName, Tag
 from registry.records import blobs as blob_rows
 from registry.records import images as rows
@@ -39,7 +40,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """What a push did. `changed`: the image or one of its tags is new."""
+    """What a push did. `changed`: the image or one of its tags is new, or it was in the archive."""
 
     repository: Repository
     image: Image
@@ -76,7 +77,7 @@ async def put(
     tags: Sequence[Tag] = (),
     digest: Digest | None = None,
 ) -> Pushed:
-    """Accept a manifest and make `tags` name it.
+    """Accept a manifest and make `tags` name it. What it is, or lists, comes back from the archive.
 
     Raises RepositoryNotFound, ManifestInvalid, TooLarge, ImageDigestDoesNotMatch, LayersNotFound,
     ReferencedImagesNotFound, ImageTagAlreadyExists, LimitExceeded.
@@ -98,12 +99,14 @@ async def put(
             image = _insert(tx, _image(repository, found, parsed, size, len(body), now), body, parsed)
             new = True
         else:
-            new = False
+            new = image.status == "ARCHIVED"
             if image.media_type != parsed.media_type:
                 raise ManifestInvalid(f"these bytes are known here as {image.media_type}", where="Content-Type")
             rows.mend(tx, image, body)
         for tag in moved:
             rows.put_tag(tx, image, tag, now)
+        if archiving.restore(tx, repository, [image], now, by=""):
+            image = _require(tx, repository, image.digest)
         image = rows.with_tags(tx, image)
         if moved:
             _check_tags(deps, image)
@@ -116,7 +119,7 @@ async def put(
 
 
 async def get(deps: Deps, registry: RegistryRef, name: RepositoryName, reference: Digest | Tag) -> Pulled:
-    """Raises RepositoryNotFound, ImageNotFound, CorruptBlob."""
+    """Raises RepositoryNotFound, ImageNotFound, ImageInaccessible, CorruptBlob."""
 
     repository = await repositories.get(deps, registry, name)
 
@@ -124,7 +127,9 @@ async def get(deps: Deps, registry: RegistryRef, name: RepositoryName, reference
         found = rows.read(tx, repository.id, reference)
         if found is None:
             raise _not_found(repository, reference)
-        image_id, digest, media_type, body = found
+        image_id, digest, media_type, body, status = found
+        if status != "ACTIVE":
+            raise _inaccessible(repository, reference, status)
         return Pulled(repository_id=repository.id, image_id=image_id, digest=digest, media_type=media_type, body=body)
 
     pulled = await deps.db.point(unit)
@@ -151,12 +156,16 @@ async def page(
     after: str,
     limit: int,
     only: Literal["TAGGED", "UNTAGGED"] | None = None,
+    status: ImageStatus | None = None,
 ) -> list[Image]:
-    """Images behind the digest `after`, by digest, with their tags and last pulls. Raises RepositoryNotFound."""
+    """Images behind the digest `after`, by digest, with their tags and last pulls. Raises RepositoryNotFound.
+
+    `only` and `status`: those that are so.
+    """
 
     def unit(tx: Tx) -> list[Image]:
         repository = repositories.require(tx, registry, name)
-        return rows.with_pulls(tx, rows.page(tx, repository.id, after=after, limit=limit, only=only))
+        return rows.with_pulls(tx, rows.page(tx, repository.id, after=after, limit=limit, only=only, status=status))
 
     return await deps.db.read(unit)
 
@@ -169,18 +178,19 @@ async def id_page(
     after: tuple[str, str],
     limit: int,
     only: Literal["TAGGED", "UNTAGGED"] | None = None,
+    status: ImageStatus | None = None,
 ) -> list[tuple[Digest, Tag | None]]:
     """Every (digest, tag), and (digest, None) of untagged images, behind `after`. Raises RepositoryNotFound."""
 
     def unit(tx: Tx) -> list[tuple[Digest, Tag | None]]:
         repository = repositories.require(tx, registry, name)
-        return rows.id_page(tx, repository.id, after=after, limit=limit, only=only)
+        return rows.id_page(tx, repository.id, after=after, limit=limit, only=only, status=status)
 
     return await deps.db.read(unit)
 
 
 async def tag_page(deps: Deps, registry: RegistryRef, name: RepositoryName, *, after: str, limit: int) -> list[Tag]:
-    """Tags behind `after`, by bytes. Raises RepositoryNotFound."""
+    """Tags of active images behind `after`, by bytes. Raises RepositoryNotFound."""
 
     def unit(tx: Tx) -> list[Tag]:
         return rows.tag_page(tx, repositories.require(tx, registry, name).id, after=after, limit=limit)
@@ -197,12 +207,15 @@ async def referrers(
     after: str,
     limit: int,
     artifact_types: Sequence[str] = (),
+    status: ImageStatus | None = "ACTIVE",
 ) -> list[Image]:
     """Images whose subject is `subject`, which need not exist, by digest. Raises RepositoryNotFound."""
 
     def unit(tx: Tx) -> list[Image]:
         repository = repositories.require(tx, registry, name)
-        return rows.referrers(tx, repository.id, subject, after=after, limit=limit, artifact_types=artifact_types)
+        return rows.referrers(
+            tx, repository.id, subject, after=after, limit=limit, artifact_types=artifact_types, status=status
+        )
 
     return await deps.db.read(unit)
 
@@ -336,6 +349,11 @@ def _not_found(repository: Repository, reference: Digest | Tag) -> ImageNotFound
     if isinstance(reference, Digest):
         return ImageNotFound(repository.name, repository.registry.account, digest=reference)
     return ImageNotFound(repository.name, repository.registry.account, tag=reference)
+
+
+def _inaccessible(repository: Repository, reference: Digest | Tag, status: ImageStatus) -> ImageInaccessible:
+    named: dict[str, str] = {"digest" if isinstance(reference, Digest) else "tag": reference}
+    return ImageInaccessible(repository.name, repository.registry.account, restoring=status == "ACTIVATING", **named)
 
 
 async def _off_loop(size: int, work: Callable[[], T]) -> T:

@@ -12,6 +12,8 @@ from registry.names import Digest, RegistryRef, RepositoryName, Tag
 
 Mutability = Literal["MUTABLE", "IMMUTABLE", "IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION"]
 ManifestKind = Literal["image", "index"]
+ImageStatus = Literal["ACTIVE", "ARCHIVED", "ACTIVATING"]  # the last: on its way back from the archive
+StorageClass = Literal["STANDARD", "ARCHIVE"]
 JobState = Literal["waiting", "running", "failed"]
 
 
@@ -54,6 +56,9 @@ class Image:
     pushed_at: dt.datetime
     tags: tuple[Tag, ...] = ()  # filled where a statement says so, as is the next
     pulled_at: dt.datetime | None = None  # the last pull that is recorded
+    status: ImageStatus = "ACTIVE"
+    archived_at: dt.datetime | None = None  # when it last went to the archive
+    activated_at: dt.datetime | None = None  # when it was last restored from there, or that was asked for
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ there is neither one without the other, whatever happens to the process. A react
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from registry.events import Fact, ImageExpired, LifecyclePreviewStarted
+from registry.events import Fact, ImageExpired, ImageStorageClassChanged, LifecyclePreviewStarted
 from registry.model import NewJob
 from registry.records import jobs
 from registry.records.engine import Tx
@@ -29,4 +29,5 @@ def decide_preview(_tx: Tx, fact: LifecyclePreviewStarted) -> list[NewJob]:
 REACTIONS: Final[Mapping[type[Fact], Sequence[Reaction]]] = {
     LifecyclePreviewStarted: (decide_preview,),
     ImageExpired: (),  # on record in the audit log; garbage collection finds its layers by itself
+    ImageStorageClassChanged: (),
 }

@@ -47,6 +47,7 @@ ROOMS = (
     "settings",
     "lifecycle",
     "image_users",
+    "archiving",
     "pull_times",
 )
 DOORS = longshore.app.DOORS  # imported for what their import does: every operation is on the table

@@ -49,6 +49,7 @@ _CODES: Final[Mapping[type[LongshoreError], str]] = {
     errors.BlobNotFound: "LayersNotFoundException",
     errors.NotAuthenticated: "UnrecognizedClientException",  # where the error itself names none
     errors.BlobInUse: "InvalidParameterException",
+    errors.ImageInaccessible: "ImageNotFoundException",  # BatchGetImage tells it as a failure
     errors.ImageReferencedByManifestList: "InvalidParameterException",  # BatchDeleteImage tells it as a failure
     errors.ManifestInvalid: "InvalidParameterException",
     errors.SizeInvalid: "InvalidParameterException",

@@ -6,7 +6,7 @@ reference's.
 
 from typing import Final, Literal, NoReturn
 
-from registry import images, repositories
+from registry import archiving, images, repositories
 from registry.aws import paging
 from registry.aws.door import Params, Result, operation, registry_of
 from registry.aws.errors import invalid_parameter
@@ -17,12 +17,13 @@ from registry.ecr.shapes import Structure, name_of, on_repository
 from registry.errors import (
     ImageAlreadyExists,
     ImageDigestDoesNotMatch,
+    ImageInaccessible,
     ImageNotFound,
     ImageReferencedByManifestList,
     LimitExceeded,
 )
 from registry.manifests import MAX_MANIFEST
-from registry.model import Image
+from registry.model import Image, ImageStatus
 from registry.names import BadName, Digest, RegistryRef, RepositoryName, Tag
 
 _PAGE: Final = 100
@@ -132,12 +133,14 @@ async def _delete(ctx: Context, req: Params, wanted: Params) -> list[Structure]:
 @operation("ecr", "ListImages", on=on_repository)
 async def list_images(ctx: Context, req: Params) -> Result:
     registry, name, only = registry_of(ctx, req), name_of(req), _tag_status(req)
-    listing = Listing(operation="ecr:ListImages", registry=registry, arguments={"repository": name, "only": only})
+    status = _status(req, "imageStatus")
+    arguments = {"repository": name, "only": only, "status": status}
+    listing = Listing(operation="ecr:ListImages", registry=registry, arguments=arguments)
     limit = req.get("maxResults", _PAGE)
     digest, tag = paging.position(ctx.deps.sealer, listing, req.get("nextToken")) or ("", "")
-    found = await images.id_page(ctx.deps, registry, name, after=(digest, tag), limit=limit + 1, only=only)
-    if not _wants_active(req):
-        found = []
+    found = await images.id_page(
+        ctx.deps, registry, name, after=(digest, tag), limit=limit + 1, only=only, status=status
+    )
     result: Result = {"imageIds": [shapes.image_id(*one) for one in found[:limit]]}
     if len(found) > limit:
         digest, last_tag = found[limit - 1]
@@ -152,15 +155,16 @@ async def describe_images(ctx: Context, req: Params) -> Result:
         if "nextToken" in req or "maxResults" in req:
             raise invalid_parameter("imageIds", "maxResults and nextToken cannot be used together with imageIds")
         found = [await _describe(ctx, registry, name, one) for one in req["imageIds"]]
-        unique = {image.digest: image for image in found}
+        # Who names an image wants it whatever its status, unless a filter says otherwise.
+        wanted = _status(req, "imageStatus") if "imageStatus" in req.get("filter", {}) else None
+        unique = {image.digest: image for image in found if wanted is None or image.status == wanted}
         return {"imageDetails": [shapes.image_detail(registry, name, image) for image in unique.values()]}
-    only = _tag_status(req)
-    listing = Listing(operation="ecr:DescribeImages", registry=registry, arguments={"repository": name, "only": only})
+    only, status = _tag_status(req), _status(req, "imageStatus")
+    arguments = {"repository": name, "only": only, "status": status}
+    listing = Listing(operation="ecr:DescribeImages", registry=registry, arguments=arguments)
     limit = req.get("maxResults", _PAGE)
     after = paging.position(ctx.deps.sealer, listing, req.get("nextToken")) or ""
-    page = await images.page(ctx.deps, registry, name, after=after, limit=limit + 1, only=only)
-    if not _wants_active(req):
-        page = []
+    page = await images.page(ctx.deps, registry, name, after=after, limit=limit + 1, only=only, status=status)
     result: Result = {"imageDetails": [shapes.image_detail(registry, name, image) for image in page[:limit]]}
     if len(page) > limit:
         result["nextToken"] = paging.mark(ctx.deps.sealer, listing, page[limit - 1].digest)
@@ -180,13 +184,38 @@ async def list_image_referrers(ctx: Context, req: Params) -> Result:
     )
     limit = req.get("maxResults", _REFERRER_PAGE)
     after = paging.position(ctx.deps.sealer, listing, req.get("nextToken")) or ""
-    page = await images.referrers(ctx.deps, registry, name, subject, after=after, limit=limit + 1, artifact_types=types)
-    if wanted.get("artifactStatus", "ACTIVE") not in ("ACTIVE", "ANY"):
-        page = []
+    page = await images.referrers(
+        ctx.deps,
+        registry,
+        name,
+        subject,
+        after=after,
+        limit=limit + 1,
+        artifact_types=types,
+        status=_status(req, "artifactStatus"),
+    )
     result: Result = {"referrers": [shapes.referrer(image) for image in page[:limit]]}
     if len(page) > limit:
         result["nextToken"] = paging.mark(ctx.deps.sealer, listing, page[limit - 1].digest)
     return result
+
+
+@operation("ecr", "UpdateImageStorageClass", on=on_repository)
+async def update_image_storage_class(ctx: Context, req: Params) -> Result:
+    registry, name, wanted = registry_of(ctx, req), name_of(req), req["imageId"]
+    try:
+        digest, tag = _parse(wanted)
+    except _Failure as error:
+        raise invalid_parameter("imageId", error.reason) from None
+    image = await archiving.change(
+        ctx.deps, registry, name, req["targetStorageClass"], digest=digest, tag=tag, by=ctx.principal.arn
+    )
+    return {
+        "registryId": registry.account,
+        "repositoryName": name,
+        "imageId": shapes.image_id(image.digest, tag),
+        "imageStatus": image.status,
+    }
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
@@ -220,6 +249,8 @@ def _failure(wanted: Params, error: Exception) -> Structure:
         code, reason = error.code, error.reason
     elif isinstance(error, ImageReferencedByManifestList):
         code, reason = "ImageReferencedByManifestList", error.message
+    elif isinstance(error, ImageInaccessible):
+        code, reason = "ImageInaccessible", error.message
     else:
         code, reason = "ImageNotFound", "Requested image not found"
     return {"imageId": dict(wanted), "failureCode": code, "failureReason": reason}
@@ -246,9 +277,10 @@ def _tag_status(req: Params) -> Literal["TAGGED", "UNTAGGED"] | None:
     return None if found == "ANY" else found
 
 
-def _wants_active(req: Params) -> bool:
-    """Whether active images are asked for; no image has another status yet."""
-    return req.get("filter", {}).get("imageStatus", "ACTIVE") in ("ACTIVE", "ANY")
+def _status(req: Params, name: str) -> ImageStatus | None:
+    """The status that is asked for by the filter of this name; None: any."""
+    found = req.get("filter", {}).get(name, "ACTIVE")
+    return None if found == "ANY" else found
 
 
 def _tag(text: str) -> Tag:

@@ -71,12 +71,16 @@ def image_detail(registry: RegistryRef, name: str, image: Image) -> Structure:
         "imageSizeInBytes": image.image_size,
         "imagePushedAt": image.pushed_at,
         "imageManifestMediaType": image.media_type,
-        "imageStatus": "ACTIVE",
+        "imageStatus": image.status,
     }
     if image.tags:
         shape["imageTags"] = list(image.tags)
     if image.pulled_at is not None:
         shape["lastRecordedPullTime"] = image.pulled_at
+    if image.archived_at is not None:
+        shape["lastArchivedAt"] = image.archived_at
+    if image.activated_at is not None:
+        shape["lastActivatedAt"] = image.activated_at
     if image.artifact_type is not None:
         shape["artifactMediaType"] = image.artifact_type
     if image.subject is not None:
@@ -89,7 +93,7 @@ def referrer(image: Image) -> Structure:
         "digest": image.digest,
         "mediaType": image.media_type,
         "size": image.body_size,
-        "artifactStatus": "ACTIVE",
+        "artifactStatus": image.status,
     }
     if image.artifact_type is not None:
         shape["artifactType"] = image.artifact_type

@@ -22,9 +22,13 @@ _STAMPS: Final = (
     "SELECT s.value, {columns} FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS q(repository_id, reference, n) "
     "JOIN stamps s ON s.name = 'policy' LEFT JOIN {join} ORDER BY q.n"
 )
+_AWAY: Final = "EXISTS (SELECT 1 FROM image_storage a WHERE a.manifest_id = {} AND a.status <> 'ACTIVE')"
 _KINDS: Final = {
-    "tag": ("t.manifest_id", "tags t ON t.repository_id = {0} AND t.name = {1}"),
-    "manifest": ("m.id", "manifests m ON m.repository_id = {0} AND m.digest = {1}"),
+    "tag": (
+        "t.manifest_id",
+        "tags t ON t.repository_id = {0} AND t.name = {1} AND NOT " + _AWAY.format("t.manifest_id"),
+    ),
+    "manifest": ("m.id", "manifests m ON m.repository_id = {0} AND m.digest = {1} AND NOT " + _AWAY.format("m.id")),
     "blob": (
         "b.id, b.key, b.damaged",
         "links l ON l.repository_id = {0} AND l.digest = {1} LEFT JOIN blobs b ON b.id = l.blob_id",
@@ -43,7 +47,7 @@ STAMP: Final = Question(_POLICY_STAMP, _POLICY_STAMP)  # the policy stamp: (stam
 
 
 def manifest(repository_id: int, reference: Digest | Tag) -> Question:
-    """Which manifest a digest or tag names: (stamp, manifest id), the latter None where there is none."""
+    """Which manifest a digest or tag names: (stamp, manifest id), the latter None where there is none to be pulled."""
     kind = "manifest" if isinstance(reference, Digest) else "tag"
     return Question(*_STATEMENTS[kind], (repository_id, str(reference)))
 

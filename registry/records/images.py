@@ -8,34 +8,38 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from registry.model import Image
+from registry.model import Image, ImageStatus
 from registry.names import Digest, Tag
 from registry.records.engine import Tx
 from registry.records.tables.images import manifest_references, manifests, tags
-from registry.records.tables.keeping import image_pulls
+from registry.records.tables.keeping import image_pulls, image_storage
 
-_i, _t, _x, _p = manifests.c, tags.c, manifest_references.c, image_pulls.c
+_i, _t, _x, _p, _s = manifests.c, tags.c, manifest_references.c, image_pulls.c, image_storage.c
 _META = [column for column in manifests.c if column.name != "body"]
+_IMAGES: sa.Select[Any] = sa.select(*_META, _s.status, _s.archived_at, _s.activated_at).select_from(
+    manifests.outerjoin(image_storage, _s.manifest_id == _i.id)
+)
+_IS_ACTIVE = sa.or_(_s.status.is_(None), _s.status == "ACTIVE")  # where image_storage is joined in so
 _CHUNK = 500
 
 
 def find(tx: Tx, repository_id: int, digest: Digest) -> Image | None:
-    row = tx.execute(sa.select(*_META).where(_i.repository_id == repository_id, _i.digest == digest)).one_or_none()
+    row = tx.execute(_IMAGES.where(_i.repository_id == repository_id, _i.digest == digest)).one_or_none()
     return None if row is None else _image(row)
 
 
 def tagged(tx: Tx, repository_id: int, tag: Tag) -> Image | None:
     row = tx.execute(
-        sa.select(*_META).join(tags, _t.manifest_id == _i.id).where(_t.repository_id == repository_id, _t.name == tag)
+        _IMAGES.join(tags, _t.manifest_id == _i.id).where(_t.repository_id == repository_id, _t.name == tag)
     ).one_or_none()
     return None if row is None else _image(row)
 
 
-def read(tx: Tx, repository_id: int, reference: Digest | Tag) -> tuple[int, Digest, str, bytes] | None:
-    """Id, digest, media type and bytes of the manifest that a digest or tag names now."""
+def read(tx: Tx, repository_id: int, reference: Digest | Tag) -> tuple[int, Digest, str, bytes, ImageStatus] | None:
+    """Id, digest, media type, bytes and status of the manifest that a digest or tag names now."""
     statement = _BY_DIGEST if isinstance(reference, Digest) else _BY_TAG
     row = tx.execute(statement, {"repository": repository_id, "reference": reference}).one_or_none()
-    return None if row is None else (row.id, Digest(row.digest), row.media_type, row.body)
+    return None if row is None else (row.id, Digest(row.digest), row.media_type, row.body, row.status or "ACTIVE")
 
 
 def insert(tx: Tx, image: Image, body: bytes, blobs: Iterable[Digest], children: Iterable[Digest]) -> Image:
@@ -77,6 +81,22 @@ def mend(tx: Tx, image: Image, body: bytes) -> None:
     tx.execute(sa.update(manifests).where(_i.id == image.id, _i.body != body).values(body=body))
 
 
+def archive(tx: Tx, image: Image, now: dt.datetime) -> Image:
+    """Note that an image is in the archive from now on."""
+    known = sa.update(image_storage).where(_s.manifest_id == image.id)
+    place = {"status": "ARCHIVED", "archived_at": now}
+    if tx.execute(known.values(**place)).rowcount == 0:
+        tx.execute(sa.insert(image_storage).values(manifest_id=image.id, **place))
+    return dataclasses.replace(image, status="ARCHIVED", archived_at=now)
+
+
+def activate(tx: Tx, image: Image, status: Literal["ACTIVE", "ACTIVATING"], now: dt.datetime) -> Image:
+    """Note that an image that was in the archive is back, or on its way."""
+    known = sa.update(image_storage).where(_s.manifest_id == image.id)
+    tx.execute(known.values(status=status, activated_at=now))
+    return dataclasses.replace(image, status=status, activated_at=now)
+
+
 def delete(tx: Tx, image: Image) -> None:
     """Remove a manifest, the tags that name it and what it pins."""
     tx.execute(sa.delete(manifests).where(_i.id == image.id))
@@ -103,6 +123,21 @@ def parents(tx: Tx, repository_id: int, digest: Digest) -> list[Digest]:
         .limit(10)
     )
     return [Digest(found) for found in tx.execute(statement).scalars()]
+
+
+def indexes_of(tx: Tx, repository_id: int, digest: Digest) -> list[Image]:
+    """All indexes that list this manifest."""
+    listing = sa.select(_x.manifest_id).where(
+        _x.repository_id == repository_id, _x.digest == digest, _x.kind == "child"
+    )
+    return [_image(row) for row in tx.execute(_IMAGES.where(_i.id.in_(listing)).order_by(_i.id))]
+
+
+def children(tx: Tx, image: Image) -> list[Image]:
+    """The manifests that an index lists, of those that its repository holds."""
+    listed = sa.select(_x.digest).where(_x.manifest_id == image.id, _x.kind == "child")
+    mine = (_i.repository_id == image.repository_id) & _i.digest.in_(listed)
+    return [_image(row) for row in tx.execute(_IMAGES.where(mine).order_by(_i.id))]
 
 
 def pinned_blobs(tx: Tx, image: Image) -> list[Digest]:
@@ -149,7 +184,8 @@ def tags_of(tx: Tx, image_ids: Sequence[int]) -> dict[int, list[Tag]]:
 
 
 def tag_page(tx: Tx, repository_id: int, *, after: str, limit: int) -> list[Tag]:
-    """The first `limit` tags that sort behind `after`. One range of the primary key: the cost is the page's."""
+    """The first `limit` tags of active images that sort behind `after`. One range of the primary key: the cost is the
+    page's."""
     rows = tx.execute(_TAG_PAGE, {"repository": repository_id, "after": after, "limit": limit})
     return [Tag(name) for name in rows.scalars()]
 
@@ -161,9 +197,10 @@ def page(
     after: str,
     limit: int,
     only: Literal["TAGGED", "UNTAGGED"] | None = None,
+    status: ImageStatus | None = None,
 ) -> list[Image]:
-    """Images by digest, with their tags. `only` keeps those with a tag, or without one."""
-    statement = sa.select(*_META).where(_i.repository_id == repository_id, _i.digest > after)
+    """Images by digest, with their tags. `only` keeps those with a tag, or without one; `status` those that have it."""
+    statement = _with_status(_IMAGES, status).where(_i.repository_id == repository_id, _i.digest > after)
     if only is not None:
         has_tag = sa.exists().where(_t.manifest_id == _i.id)
         statement = statement.where(has_tag if only == "TAGGED" else ~has_tag)
@@ -177,12 +214,14 @@ def id_page(
     after: tuple[str, str],
     limit: int,
     only: Literal["TAGGED", "UNTAGGED"] | None = None,
+    status: ImageStatus | None = None,
 ) -> list[tuple[Digest, Tag | None]]:
     """(digest, tag) of every tag of every image, (digest, None) of an image without one; behind `after`, in order."""
     digest, tag = after
     name = sa.func.coalesce(_t.name, "")
     statement = (
         sa.select(_i.digest, _t.name)
+        .select_from(manifests.outerjoin(image_storage, _s.manifest_id == _i.id))
         .join(tags, _t.manifest_id == _i.id, isouter=only != "TAGGED")
         .where(_i.repository_id == repository_id, _i.digest >= digest, sa.or_(_i.digest > digest, name > tag))
         .order_by(_i.digest, name)
@@ -190,7 +229,8 @@ def id_page(
     )
     if only == "UNTAGGED":
         statement = statement.where(_t.name.is_(None))
-    return [(Digest(one), None if found is None else Tag(found)) for one, found in tx.execute(statement)]
+    found = tx.execute(_with_status(statement, status))
+    return [(Digest(one), None if name is None else Tag(name)) for one, name in found]
 
 
 def with_tags(tx: Tx, image: Image) -> Image:
@@ -208,30 +248,44 @@ def with_pulls(tx: Tx, images: Sequence[Image]) -> list[Image]:
 
 
 def referrers(
-    tx: Tx, repository_id: int, subject: Digest, *, after: str, limit: int, artifact_types: Sequence[str] = ()
+    tx: Tx,
+    repository_id: int,
+    subject: Digest,
+    *,
+    after: str = "",
+    limit: int | None = None,
+    artifact_types: Sequence[str] = (),
+    status: ImageStatus | None = None,
 ) -> list[Image]:
-    """Images whose subject is this digest, by digest; of these artifact types only, where any are given."""
-    statement = sa.select(*_META).where(_i.repository_id == repository_id, _i.subject == subject, _i.digest > after)
+    """Images whose subject is this digest, by digest; of these artifact types and this status only, where any are
+    given."""
+    mine = (_i.repository_id == repository_id) & (_i.subject == subject) & (_i.digest > after)
+    statement = _with_status(_IMAGES, status).where(mine)
     if artifact_types:
         statement = statement.where(_i.artifact_type.in_(artifact_types))
     return [_image(row) for row in tx.execute(statement.order_by(_i.digest).limit(limit))]
 
 
-_BODY = (_i.id, _i.digest, _i.media_type, _i.body)
-_BY_DIGEST: sa.Select[Any] = sa.select(*_BODY).where(
-    _i.repository_id == sa.bindparam("repository"), _i.digest == sa.bindparam("reference")
+_BODY: sa.Select[Any] = sa.select(_i.id, _i.digest, _i.media_type, _i.body, _s.status).select_from(
+    manifests.outerjoin(image_storage, _s.manifest_id == _i.id)
 )
-_BY_TAG: sa.Select[Any] = (
-    sa.select(*_BODY)
-    .join(tags, _t.manifest_id == _i.id)
-    .where(_t.repository_id == sa.bindparam("repository"), _t.name == sa.bindparam("reference"))
+_BY_DIGEST = _BODY.where(_i.repository_id == sa.bindparam("repository"), _i.digest == sa.bindparam("reference"))
+_BY_TAG = _BODY.join(tags, _t.manifest_id == _i.id).where(
+    _t.repository_id == sa.bindparam("repository"), _t.name == sa.bindparam("reference")
 )
 _TAG_PAGE: sa.Select[Any] = (
     sa.select(_t.name)
     .where(_t.repository_id == sa.bindparam("repository"), _t.name > sa.bindparam("after"))
+    .where(~sa.exists().where(_s.manifest_id == _t.manifest_id, _s.status != "ACTIVE"))
     .order_by(_t.name)
     .limit(sa.bindparam("limit"))
 )
+
+
+def _with_status(statement: sa.Select[Any], status: ImageStatus | None) -> sa.Select[Any]:
+    if status is None:
+        return statement
+    return statement.where(_IS_ACTIVE if status == "ACTIVE" else _s.status == status)
 
 
 def _with_tags(tx: Tx, images: list[Image]) -> list[Image]:
@@ -253,4 +307,7 @@ def _image(row: sa.Row[Any]) -> Image:
         body_size=row.body_size,
         image_size=row.image_size,
         pushed_at=row.pushed_at,
+        status=row.status or "ACTIVE",
+        archived_at=row.archived_at,
+        activated_at=row.activated_at,
     )

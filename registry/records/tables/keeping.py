@@ -1,4 +1,4 @@
-"""What is kept for how long: lifecycle policies and what they came to, images in use, pulls."""
+"""What is kept for how long, and where: lifecycle policies and what they came to, images in use, pulls, the archive."""
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
 
@@ -39,6 +39,7 @@ lifecycle_verdicts = Table(
     Column("digest", bytewise(160), nullable=False),
     Column("tags", Text, nullable=False, comment="JSON list"),
     Column("pushed_at", Moment, nullable=False),
+    Column("storage_class", String(8), nullable=False, comment="STANDARD or ARCHIVE: where it was when it was decided"),
     Column("action", String(8), nullable=False, comment="expire or archive"),
     Column("rule_priority", Integer, nullable=False),
     Column("reason", Text, nullable=False),
@@ -65,6 +66,16 @@ image_pulls = Table(
     Column("manifest_id", Id, ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True),
     Column("pulled_at", Moment, nullable=False),
     comment="apart from manifests, whose rows are large and would be written again at each pull",
+)
+
+image_storage = Table(
+    "image_storage",
+    metadata,
+    Column("manifest_id", Id, ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True),
+    Column("status", String(10), nullable=False, comment="ACTIVE, ARCHIVED or ACTIVATING"),
+    Column("archived_at", Moment, nullable=False, comment="when it last went to the archive"),
+    Column("activated_at", Moment, comment="when it was last restored from there, or that was asked for"),
+    comment="images that are or were in the archive; one without a row never was, and is active",
 )
 
 pull_time_exclusions = Table(
