@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 from policies import lifecycle as rules
 from policies.lifecycle import Candidate, Decisions, Policy
-from registry import audit, image_users, images, reactions, repositories, threads
+from registry import archiving, audit, image_users, images, reactions, repositories, threads
 from registry.context import Deps
 from registry.errors import (
     InvalidParameter,
@@ -28,7 +28,7 @@ from registry.errors import (
     LifecyclePolicyPreviewNotFound,
 )
 from registry.events import ImageExpired, LifecyclePreviewStarted
-from registry.model import Image, Repository
+from registry.model import Image, Repository, StorageClass
 from registry.names import Digest, RegistryRef, RepositoryName, Tag, repository_arn
 from registry.records import audit_log
 from registry.records import images as image_rows
@@ -67,6 +67,7 @@ class Ran:
 
     repository: Repository
     expired: Sequence[Sentence]
+    archived: Sequence[Sentence]
     spared: Sequence[Sentence]
 
 
@@ -209,7 +210,7 @@ async def run(deps: Deps, repository_id: int, *, pause: Callable[[], None] = lam
     None where there is no policy, or somebody else took this run over. `pause` is called between steps, and may raise.
     """
     now = deps.clock.steady()
-    expired: list[Sentence] = []
+    done: list[Sentence] = []
     spared: list[Sentence] = []
     try:
         plan = await deps.db.write(lambda tx: _plan(tx, repository_id, now))
@@ -221,12 +222,18 @@ async def run(deps: Deps, repository_id: int, *, pause: Callable[[], None] = lam
         while True:
             pause()
             step = await deps.db.write(lambda tx: _carry_out(tx, deps, plan))
-            expired += step.expired
+            done += step.done
             spared += step.spared
             if step.is_last:
-                return Ran(repository=step.repository, expired=expired, spared=spared)
+                break
     except Superseded:
         return None
+    return Ran(
+        repository=step.repository,
+        expired=[verdict for verdict in done if verdict.action == "expire"],
+        archived=[verdict for verdict in done if verdict.action == "archive"],
+        spared=spared,
+    )
 
 
 async def note_trouble(deps: Deps, repository_id: int, trouble: str) -> None:
@@ -240,7 +247,7 @@ async def note_trouble(deps: Deps, repository_id: int, trouble: str) -> None:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
     repository: Repository
-    expired: Sequence[Sentence]
+    done: Sequence[Sentence]
     spared: Sequence[Sentence]
     is_last: bool
 
@@ -248,16 +255,9 @@ class _Step:
 def _parse(deps: Deps, text: str) -> Policy:
     """Raises InvalidParameter, in ECR's words."""
     try:
-        policy = rules.parse(text, extensions=deps.settings.lifecycle.extensions)
+        return rules.parse(text, extensions=deps.settings.lifecycle.extensions)
     except rules.Malformed as error:
         raise InvalidParameter(str(error), field="lifecyclePolicyText") from None
-    if any(rule.action == "transition" for rule in policy.rules):
-        raise InvalidParameter(
-            "Invalid parameter at 'LifecyclePolicyText' failed to satisfy constraint: 'Lifecycle policy validation "
-            "failure: this registry has no archive storage class, so that no rule may have the action type transition'",
-            field="lifecyclePolicyText",
-        )
-    return policy
 
 
 def _stored(tx: Tx, repository: Repository) -> Stored:
@@ -322,12 +322,17 @@ def _sentences(decisions: Decisions, found: Mapping[str, Candidate]) -> list[Sen
             digest=Digest(verdict.digest),
             tags=tuple(Tag(tag) for tag in verdict.tags),
             pushed_at=found[verdict.digest].pushed_at,
+            storage_class=_class_of(archived=found[verdict.digest].archived),
             action=verdict.action,
             rule_priority=verdict.rule_priority,
             reason=verdict.reason,
         )
         for position, (party, verdict) in enumerate(numbered)
     ]
+
+
+def _class_of(*, archived: bool) -> StorageClass:
+    return "ARCHIVE" if archived else "STANDARD"
 
 
 def _require(tx: Tx, evaluation: Evaluation) -> None:
@@ -355,39 +360,53 @@ def _carry_out(tx: Tx, deps: Deps, plan: Evaluation) -> _Step:
     now = deps.clock.now()
     users = image_users.in_use(tx, repository.id, now)
     page = rows.next_parties(tx, plan.id, least=_BATCH)
-    expired: list[Sentence] = []
+    done: list[Sentence] = []
     spared: list[Sentence] = []
     for verdict in page:
         image = _as_decided(tx, repository.id, verdict)
         if image is None or verdict.digest in users:
             spared.append(verdict)
             continue
-        images.remove(tx, image, now)
+        if verdict.action == "archive":
+            archiving.put_away(tx, repository, image, now, by=ACTOR, rule_priority=verdict.rule_priority)
+        else:
+            images.remove(tx, image, now)
         _tell(tx, deps, plan, repository, verdict, now)
-        expired.append(verdict)
+        done.append(verdict)
     if page:
         rows.remove_verdicts(tx, plan.id, up_to=page[-1].position)
     if len(page) < _BATCH:
         rows.forget(tx, repository.id, "run")
         rows.note_run(tx, repository.id, at=now, trouble=None)
-    return _Step(repository=repository, expired=expired, spared=spared, is_last=len(page) < _BATCH)
+    return _Step(repository=repository, done=done, spared=spared, is_last=len(page) < _BATCH)
 
 
 def _as_decided(tx: Tx, repository_id: int, verdict: Sentence) -> Image | None:
     """The image, if it is still the one that the verdict is about, and nothing that stays needs it."""
     image = image_rows.find(tx, repository_id, verdict.digest)
-    if image is None or image.pushed_at != verdict.pushed_at or image_rows.parents(tx, repository_id, image.digest):
+    if image is None or image.pushed_at != verdict.pushed_at or _is_needed(tx, image, verdict):
         return None
-    if image.subject is not None and image_rows.find(tx, repository_id, image.subject) is not None:
-        return None
+    if _class_of(archived=image.status == "ARCHIVED") != verdict.storage_class:
+        return None  # it was archived or restored since, by hand
     image = image_rows.with_tags(tx, image)
     return image if image.tags == verdict.tags else None
 
 
+def _is_needed(tx: Tx, image: Image, verdict: Sentence) -> bool:
+    """Whether an index that lists the image, or its subject, stays where it is."""
+    if verdict.action == "archive":
+        return image.status == "ACTIVATING" or bool(archiving.keeps_active(tx, image))
+    if image_rows.parents(tx, image.repository_id, image.digest):
+        return True
+    return image.subject is not None and image_rows.find(tx, image.repository_id, image.subject) is not None
+
+
 def _tell(tx: Tx, deps: Deps, plan: Evaluation, repository: Repository, verdict: Sentence, now: dt.datetime) -> None:
-    """Put an image that is gone on record, and have happen what follows from that."""
+    """Put an image that is gone or archived on record, and have happen what follows from that."""
     image = {"digest": verdict.digest, "tagList": list(verdict.tags), "pushedAt": verdict.pushed_at.isoformat()}
     action = {"lifecycleEventImage": image, "rulePriority": verdict.rule_priority, "reason": verdict.reason}
+    if verdict.action == "archive":
+        action["targetStorageClass"] = "ARCHIVE"
     entry = audit.of_the_house(
         ACTOR,
         "PolicyExecutionEvent",
@@ -398,9 +417,8 @@ def _tell(tx: Tx, deps: Deps, plan: Evaluation, repository: Repository, verdict:
         details={"repositoryName": repository.name, "lifecycleEventImageActions": [action]},
     )
     audit_log.insert(tx, entry, keep=dt.timedelta(days=deps.settings.audit.keep_days))
-    reactions.emit(
-        tx,
-        ImageExpired(
+    if verdict.action == "expire":
+        expired = ImageExpired(
             at=now,
             registry=repository.registry,
             repository=repository.name,
@@ -408,5 +426,5 @@ def _tell(tx: Tx, deps: Deps, plan: Evaluation, repository: Repository, verdict:
             tags=verdict.tags,
             rule_priority=verdict.rule_priority,
             reason=verdict.reason,
-        ),
-    )
+        )
+        reactions.emit(tx, expired)

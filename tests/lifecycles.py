@@ -6,12 +6,17 @@ import itertools
 import json
 from typing import Any, Final
 
-from registry import images, repositories
+import sqlalchemy as sa
+
+from registry import archiving, images, repositories
 from registry.context import Deps
+from registry.model import ImageStatus
 from registry.names import Digest, RepositoryName, Tag
 from registry.records import images as image_rows
 from registry.records import repositories as repository_rows
+from registry.records.engine import Tx
 from registry.records.tables.images import manifests
+from registry.records.tables.keeping import image_storage
 from registry.repositories import Wish
 from tests import builders, places
 from tests.places import REGISTRY
@@ -27,10 +32,24 @@ UNTAGGED_AFTER_A_DAY: Final = {
 }
 
 
-def policy(*selections: dict[str, Any], action: str = "expire") -> str:
-    """A policy whose rules have these selections, in order of priority."""
+IN_ARCHIVE: Final = {
+    "tagStatus": "any",
+    "storageClass": "archive",
+    "countType": "sinceImageTransitioned",
+    "countUnit": "days",
+    "countNumber": 90,
+}
+_ARCHIVE: Final = {"type": "transition", "targetStorageClass": "archive"}
+
+
+def policy(*selections: dict[str, Any], archive: int = 0) -> str:
+    """A policy whose rules have these selections, in order of priority; the first `archive` of them archive."""
     rules = [
-        {"rulePriority": number, "selection": selection, "action": {"type": action}}
+        {
+            "rulePriority": number,
+            "selection": selection,
+            "action": _ARCHIVE if number <= archive else {"type": "expire"},
+        }
         for number, selection in enumerate(selections, 1)
     ]
     return json.dumps({"rules": rules})
@@ -99,6 +118,22 @@ class Shelf:
 
         for first in range(0, count, 200):
             await asyncio.gather(*(some(hours) for hours in range(first, min(first + 200, count))))
+
+    async def was_archived(self, digest: Digest, *, days: float) -> None:
+        """Have an image be in the archive, for so many days."""
+        await archiving.change(self.deps, REGISTRY, self.name, "ARCHIVE", digest=digest, by="the test")
+        then = self.now - days * 24 * HOUR
+        mine = sa.select(manifests.c.id).where(manifests.c.repository_id == self.id, manifests.c.digest == digest)
+        moved = image_storage.update().where(image_storage.c.manifest_id.in_(mine)).values(archived_at=then)
+        await self.deps.db.write(lambda tx: tx.execute(moved))
+
+    async def statuses(self) -> dict[Digest, ImageStatus]:
+        """The status of every image that is there."""
+
+        def unit(tx: Tx) -> dict[Digest, ImageStatus]:
+            return {image.digest: image.status for image in image_rows.page(tx, self.id, after="", limit=100_000)}
+
+        return await self.deps.db.read(unit)
 
     async def left(self) -> set[Digest]:
         """The images that are there."""

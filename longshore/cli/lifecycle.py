@@ -13,6 +13,7 @@ from longshore.cli.rooms import in_rooms, registry_of, with_registry
 from longshore.config import Config
 
 if TYPE_CHECKING:
+    from policies.lifecycle import Kept, Verdict
     from registry.context import Deps
     from registry.model import Repository
     from registry.names import RegistryRef
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """What becomes of one image. `action`: expire or keep."""
+    """What becomes of one image. `action`: expire, archive or keep."""
 
     repository: str
     digest: str
@@ -87,10 +88,11 @@ def run(
 
 def _last_line(lines: Sequence[_Line], dry_run: bool) -> str:
     going = answers.count(sum(line.action == "expire" for line in lines), "image")
-    kept = sum(line.action == "keep" for line in lines)
+    archived, kept = (sum(line.action == action for line in lines) for action in ("archive", "keep"))
     if dry_run:
-        return f"{going} would expire, {kept} kept"
-    return f"{going} expired" + (f", {kept} changed meanwhile and kept until the next run" if kept else "")
+        return f"{going} would expire, " + (f"{archived} go to the archive, " if archived else "") + f"{kept} kept"
+    done = f"{going} expired" + (f", {archived} archived" if archived else "")
+    return done + (f", {kept} changed meanwhile and kept until the next run" if kept else "")
 
 
 async def _repositories(deps: "Deps", named: "tuple[RegistryRef, str] | None") -> "AsyncIterator[Repository]":
@@ -114,6 +116,8 @@ async def _explained(deps: "Deps", repository: "Repository", text: str | None) -
     from registry import lifecycle as room
 
     decisions, images = await room.explain(deps, repository.registry, repository.name, text)
+    decided: list[tuple[str, Verdict | Kept]] = [(verdict.action, verdict) for verdict in decisions.verdicts]
+    decided += [("keep", kept) for kept in decisions.kept]
     return [
         _Line(
             repository=repository.name,
@@ -123,8 +127,7 @@ async def _explained(deps: "Deps", repository: "Repository", text: str | None) -
             rule_priority=one.rule_priority,
             reason=one.reason,
         )
-        for action, listed in (("expire", decisions.verdicts), ("keep", decisions.kept))
-        for one in listed
+        for action, one in decided
     ]
 
 
@@ -142,9 +145,9 @@ async def _carried_out(deps: "Deps", repository: "Repository") -> list[_Line]:
             tags=one.tags,
             action=action,
             rule_priority=one.rule_priority,
-            reason=one.reason if action == "expire" else f"kept because it changed meanwhile; else {one.reason}",
+            reason=one.reason if action != "keep" else f"kept because it changed meanwhile; else {one.reason}",
         )
-        for action, listed in (("expire", ran.expired), ("keep", ran.spared))
+        for action, listed in (("expire", ran.expired), ("archive", ran.archived), ("keep", ran.spared))
         for one in listed
     ]
 

@@ -110,7 +110,7 @@ def _image(verdict: Sentence) -> Structure:
         "imagePushedAt": verdict.pushed_at,
         "action": action,
         "appliedRulePriority": verdict.rule_priority,
-        "storageClass": "STANDARD",
+        "storageClass": verdict.storage_class,
     }
 
 

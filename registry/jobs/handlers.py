@@ -53,9 +53,10 @@ async def run_policies(work: Work) -> None:
     while (found := await lifecycle.next_repository(work.deps, after=after)) is not None:
         try:
             ran = await lifecycle.run(work.deps, found.id, pause=work.pause)
-            if ran is not None and (ran.expired or ran.spared):
-                told = f"{len(ran.expired)} images expired, {len(ran.spared)} had changed and are left to the next run"
-                _log.info("lifecycle: %s: %s", found.name, told)
+            if ran is not None and (ran.expired or ran.archived or ran.spared):
+                told = f"{len(ran.expired)} images expired, {len(ran.archived)} archived"
+                left = f"{len(ran.spared)} had changed and are left to the next run"
+                _log.info("lifecycle: %s: %s, %s", found.name, told, left)
         except (Interrupted, LeaseLost, Unavailable):
             raise
         except Exception as error:

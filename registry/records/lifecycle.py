@@ -13,17 +13,24 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from policies.lifecycle import Candidate
+from registry.model import StorageClass
 from registry.names import Digest, Tag
 from registry.records.engine import Tx
 from registry.records.tables.images import manifest_references, manifests, tags
-from registry.records.tables.keeping import image_pulls, lifecycle_evaluations, lifecycle_policies, lifecycle_verdicts
+from registry.records.tables.keeping import (
+    image_pulls,
+    image_storage,
+    lifecycle_evaluations,
+    lifecycle_policies,
+    lifecycle_verdicts,
+)
 
 Purpose = Literal["preview", "run"]
 State = Literal["deciding", "decided", "failed"]
 Action = Literal["expire", "archive"]
 
 _p, _e, _v = lifecycle_policies.c, lifecycle_evaluations.c, lifecycle_verdicts.c
-_i, _t, _x = manifests.c, tags.c, manifest_references.c
+_i, _t, _x, _s = manifests.c, tags.c, manifest_references.c, image_storage.c
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +66,7 @@ class Sentence:
     digest: Digest
     tags: tuple[Tag, ...]
     pushed_at: dt.datetime
+    storage_class: StorageClass  # that the image had
     action: Action
     rule_priority: int
     reason: str
@@ -155,6 +163,7 @@ def add_verdicts(tx: Tx, evaluation_id: int, verdicts: Sequence[Sentence]) -> No
                 "digest": verdict.digest,
                 "tags": json.dumps(verdict.tags),
                 "pushed_at": verdict.pushed_at,
+                "storage_class": verdict.storage_class,
                 "action": verdict.action,
                 "rule_priority": verdict.rule_priority,
                 "reason": verdict.reason,
@@ -224,7 +233,9 @@ def candidates(tx: Tx, repository_id: int) -> list[Candidate]:
         parents.setdefault(child, []).append(parent)
     statement = (
         sa.select(_i.id, _i.digest, _i.kind, _i.subject, _i.pushed_at, image_pulls.c.pulled_at)
+        .add_columns(_s.status, _s.archived_at, _s.activated_at)
         .join(image_pulls, image_pulls.c.manifest_id == _i.id, isouter=True)
+        .join(image_storage, _s.manifest_id == _i.id, isouter=True)
         .where(_i.repository_id == repository_id)
     )
     return [
@@ -233,6 +244,9 @@ def candidates(tx: Tx, repository_id: int) -> list[Candidate]:
             tags=tuple(names.get(row.id, ())),
             pushed_at=row.pushed_at,
             pulled_at=row.pulled_at,
+            transitioned_at=row.archived_at,
+            activated_at=row.activated_at,
+            archived=row.status == "ARCHIVED",
             index=row.kind == "index",
             parents=tuple(parents.get(row.digest, ())),
             subject=row.subject,
@@ -265,6 +279,7 @@ def _sentence(row: sa.Row[Any]) -> Sentence:
         digest=Digest(row.digest),
         tags=tuple(Tag(name) for name in json.loads(row.tags)),
         pushed_at=row.pushed_at,
+        storage_class=row.storage_class,
         action=row.action,
         rule_priority=row.rule_priority,
         reason=row.reason,

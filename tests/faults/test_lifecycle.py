@@ -1,4 +1,5 @@
-"""kill -9 while a lifecycle policy is carried out: what goes in the end is what an unbroken run takes (F09, P13).
+"""kill -9 while a lifecycle policy is carried out: what goes or is archived in the end is what an unbroken run takes
+(F09, P13).
 
 LONGSHORE_TEST_LIFECYCLE_KILLS: how often the server is killed. LONGSHORE_TEST_SEED: of the moments.
 """
@@ -29,8 +30,14 @@ from tests.waiting import until
 KILLS = int(os.environ.get("LONGSHORE_TEST_LIFECYCLE_KILLS", "5"))
 SEED = int(os.environ.get("LONGSHORE_TEST_SEED", "1"))
 IMAGES = 2000
-# Rule 1 takes what rules 2 and 3 count, so a run that decided anew in the middle would leave others.
-POLICY = policy(UNTAGGED_AFTER_A_DAY, newest(40, tagStatus="tagged", tagPrefixList=["dev-"]), newest(200))
+# Rules 1 and 2 take what rules 3 and 4 count, so a run that decided anew in the middle would leave others.
+POLICY = policy(
+    newest(40, tagStatus="tagged", tagPrefixList=["prod-"]),
+    UNTAGGED_AFTER_A_DAY,
+    newest(40, tagStatus="tagged", tagPrefixList=["dev-"]),
+    newest(200),
+    archive=1,
+)
 
 
 class Scene:
@@ -38,8 +45,8 @@ class Scene:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.wanted: dict[str, set[Digest]] = {}  # by repository, the images that shall be left
-        self.expected = 0  # images that shall go, in all
+        self.wanted: dict[str, dict[Digest, str]] = {}  # by repository, the images that shall be left, and their status
+        self.expected = 0  # images that shall go or be archived, in all
 
     def add(self, name: str) -> None:
         """A repository of many images with a policy, both new."""
@@ -51,14 +58,20 @@ class Scene:
         await shelf.fill(IMAGES * 10 // 14)
         await lifecycle.put_policy(deps, REGISTRY, shelf.name, POLICY)
         decisions, found = await lifecycle.explain(deps, REGISTRY, shelf.name)
-        going = {verdict.digest for verdict in decisions.verdicts}
-        self.wanted[name] = {Digest(digest) for digest in found.keys() - going}
+        going = {verdict.digest: verdict.action for verdict in decisions.verdicts}
+        self.wanted[name] = {
+            Digest(digest): "ARCHIVED" if digest in going else "ACTIVE"
+            for digest in found
+            if going.get(digest) != "expire"
+        }
         self.expected += len(going)
 
     def count(self) -> int:
-        """Images that are there now."""
+        """Images that are there now and active."""
+        archived = "SELECT manifest_id FROM image_storage WHERE status = 'ARCHIVED'"
+        active = f"SELECT count(*) FROM manifests WHERE id NOT IN ({archived})"
         with contextlib.closing(sqlite3.connect(self.data / wiring.DATABASE)) as connection:
-            return int(connection.execute("SELECT count(*) FROM manifests").fetchone()[0])
+            return int(connection.execute(active).fetchone()[0])
 
     def is_settled(self) -> bool:
         """Whether every policy has run, and no run is under way."""
@@ -66,14 +79,15 @@ class Scene:
             waiting = "SELECT count(*) FROM lifecycle_policies WHERE evaluated_at IS NULL"
             return int(connection.execute(waiting).fetchone()[0]) == 0
 
-    def left(self) -> dict[str, set[Digest]]:
+    def left(self) -> dict[str, dict[Digest, str]]:
         with contextlib.closing(sqlite3.connect(self.data / wiring.DATABASE)) as connection:
             rows = connection.execute(
-                "SELECT name, digest FROM manifests JOIN repositories ON repositories.id = repository_id"
+                "SELECT name, digest, status FROM manifests JOIN repositories ON repositories.id = repository_id "
+                "LEFT JOIN image_storage ON manifest_id = manifests.id"
             ).fetchall()
-        found: dict[str, set[Digest]] = {name: set() for name in self.wanted}
-        for name, digest in rows:
-            found[name].add(Digest(digest))
+        found: dict[str, dict[Digest, str]] = {name: {} for name in self.wanted}
+        for name, digest, status in rows:
+            found[name][Digest(digest)] = status or "ACTIVE"
         return found
 
     def told(self) -> Counter[str]:
@@ -122,6 +136,7 @@ def test_a_policy_takes_what_it_names_however_often_the_server_is_killed(
     print(figures)
 
     assert scene.left() == scene.wanted
+    assert all({"ACTIVE", "ARCHIVED"} == set(left.values()) for left in scene.wanted.values())
     assert scene.expected > 1000 * len(scene.wanted)
     assert len(scene.told()) == scene.expected
     assert set(scene.told().values()) == {1}, "each image is told once"

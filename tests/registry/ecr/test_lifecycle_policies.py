@@ -7,18 +7,27 @@ from typing import Any
 import pytest
 
 from tests.api import refusal
+from tests.archives import archive
 from tests.builders import image, index, push, unique_name
 from tests.servers import ACCOUNT
 
-DAY = {"countType": "sinceImagePushed", "countUnit": "days", "countNumber": 1}
+DAY: dict[str, Any] = {"countType": "sinceImagePushed", "countUnit": "days", "countNumber": 1}
+IN_ARCHIVE: dict[str, Any] = {
+    "storageClass": "archive",
+    "countType": "sinceImageTransitioned",
+    "countUnit": "days",
+    "countNumber": 90,
+}
+ARCHIVE = {"type": "transition", "targetStorageClass": "archive"}
 KEEP_ONE = {"countType": "imageCountMoreThan", "countNumber": 1}
 
 
 def rule(priority: int = 1, *, action: Any = None, **selection: Any) -> dict[str, Any]:
+    bound = {} if "countType" in selection else KEEP_ONE
     return {
         "rulePriority": priority,
         "description": "a rule of the tests",
-        "selection": {"tagStatus": "any", **KEEP_ONE, **selection},
+        "selection": {"tagStatus": "any", **bound, **selection},
         "action": action or {"type": "expire"},
     }
 
@@ -109,10 +118,9 @@ BAD = {
     "twice-one-priority": (text(rule(1), rule(1, tagStatus="untagged")), "Rules must have unique priorities"),
     "any-before-others": (text(rule(1), rule(2, tagStatus="untagged")), "must have the lowest priority"),
     "extension": (text(rule(action={"type": "keep"})), "Lifecycle policy validation failure"),
-    "archive": (
-        text(rule(action={"type": "transition", "targetStorageClass": "archive"})),
-        "this registry has no archive storage class",
-    ),
+    "transition-nowhere": (text(rule(action={"type": "transition"})), "Lifecycle policy validation failure"),
+    "expire-by-pulls": (text(rule(**DAY | {"countType": "sinceImagePulled"})), "Lifecycle policy validation failure"),
+    "less-than-ninety-days": (text(rule(**IN_ARCHIVE | {"countNumber": 89})), "Lifecycle policy validation failure"),
 }
 
 
@@ -220,6 +228,29 @@ def test_an_index_takes_its_images_along(ecr, shared_server, repository):
 
     assert [each["imageDigest"] for each in found["previewResults"]] == [parent, child.digest]
     assert newest not in str(found)
+
+
+@pytest.mark.real("boto3")
+def test_a_preview_shows_what_goes_to_the_archive_and_what_is_there(ecr, shared_server, repository):
+    """By the user guide's example of two rules: archived, and deleted long after."""
+    archived, child, latest = image(), image(), image()
+    parent = index(child)
+    for one, tag in ((archived, "first"), (child, None), (parent, "second"), (latest, "third")):
+        push(shared_server, repository, one, tag)
+    archive(ecr, repository, archived)
+    policy = text(rule(1, action=ARCHIVE), rule(2, **IN_ARCHIVE))
+    ecr.put_lifecycle_policy(repositoryName=repository, lifecyclePolicyText=policy)
+    found = preview(ecr, repository)
+    results = found["previewResults"]
+
+    assert [each["imageDigest"] for each in results] == [parent.digest, child.digest], "the other is not there for long"
+    assert found["summary"] == {
+        "expiringImageTotalCount": 0,
+        "transitioningImageTotalCounts": [{"targetStorageClass": "ARCHIVE", "imageTotalCount": 2}],
+    }
+    for each in results:
+        assert each["action"] == {"type": "TRANSITION", "targetStorageClass": "ARCHIVE"}
+        assert (each["storageClass"], each["appliedRulePriority"]) == ("STANDARD", 1)
 
 
 @pytest.mark.real("boto3")
