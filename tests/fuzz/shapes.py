@@ -29,6 +29,7 @@ def known_values(pool: Pool) -> dict[str, Callable[[], list[Any]]]:
         "resourceArn": lambda: [f"arn:aws:ecr:us-east-1:000000000000:repository/{name}" for name in REPOSITORIES],
         "imageDigest": lambda: [built.digest for built in pool.built],
         "imageTag": lambda: ["v1", "latest", "t0", "new"],
+        "imageId": lambda: [{"imageTag": "v1"}, {"imageDigest": pool.built[-1].digest}],
         "imageIds": lambda: [[{"imageTag": "v1"}], [{"imageDigest": pool.built[-1].digest}]],
         "imageManifest": lambda: [built.body.decode() for built in pool.built],
         "imageManifestMediaType": lambda: [built.media_type for built in pool.built],

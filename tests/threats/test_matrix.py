@@ -205,6 +205,7 @@ VALUES: Final[dict[str, Any]] = {
     "UserName": "no-user",
     "VersionId": "v9",
     "WebIdentityToken": "no.token.here",
+    "imageId": {"imageTag": "no-tag"},
     "imageIds": [{"imageTag": "no-tag"}],
     "imageManifest": json.dumps({"schemaVersion": 2}),
     "imageScanningConfiguration": {},
@@ -223,6 +224,7 @@ VALUES: Final[dict[str, Any]] = {
     "subjectId": {"imageDigest": f"sha256:{ABSENT}"},
     "tagKeys": ["k"],
     "tags": [{"Key": "k", "Value": "v"}],
+    "targetStorageClass": "ARCHIVE",
     "uploadId": "00000000-0000-4000-8000-000000000000",
     "value": "ENABLED",
 }
