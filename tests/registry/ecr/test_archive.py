@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 
+from tests import elsewhere
 from tests.api import push_image, put_image, refusal
 from tests.archives import archive, await_status, change, restore, statuses
 from tests.builders import Built, digest_of, image, index, push, put_manifest, unique_name
@@ -375,7 +376,8 @@ def test_who_archives_an_image_is_on_record(shared_server, ecr, repository):
     with pytest.raises(ecr.exceptions.ImageStorageClassUpdateNotSupportedException):
         change(ecr, repository, made.digest, "ARCHIVE")
     arn = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{repository}"
-    told = longshore("audit", "--data", shared_server.data, "--resource", arn, "--output", "json").json
+    where = elsewhere.environment(shared_server.data)
+    told = longshore("audit", "--data", shared_server.data, "--resource", arn, "--output", "json", **where).json
 
     assert [one["eventName"] for one in told].count("UpdateImageStorageClass") == 1
     assert told[0]["requestParameters"] == {
