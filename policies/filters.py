@@ -1,4 +1,4 @@
-"""Which rule of a repository applies: here, whether a tag may move.
+"""Which rule of a repository applies: whether a tag may move, who is told of what happens in it.
 
 A tag moves when it is given to another image than the one that has it. Giving it to the same image again, or deleting
 it, is no move and is not asked here.
@@ -29,6 +29,12 @@ def may_move(mode: str, filters: Sequence[str], tag: str) -> bool:
         return mode == "MUTABLE"
     excluded = any(matches(pattern, tag, question=False) for pattern in filters)
     return excluded if mode == "IMMUTABLE_WITH_EXCLUSION" else mode == "MUTABLE_WITH_EXCLUSION" and not excluded
+
+
+def names(patterns: Sequence[str], repository: str) -> bool:
+    """Whether one of the patterns is the name of the repository, `*` being any run of characters; no pattern at all
+    is all repositories."""
+    return not patterns or any(matches(pattern, repository, question=False) for pattern in patterns)
 
 
 def check_mutability(mode: str, filters: Sequence[str] | None) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from registry import reactions, repositories
 from registry.context import Deps
 from registry.errors import ImageNotFound, ImageStorageClassUpdateNotSupported
-from registry.events import ImageStorageClassChanged
+from registry.events import ImageStorageClassChanged, about
 from registry.model import Image, Repository, StorageClass
 from registry.names import Digest, RegistryRef, RepositoryName, Tag
 from registry.records import images as rows
@@ -155,21 +155,14 @@ def _tell(
     by: str,
     rule_priority: int | None = None,
 ) -> None:
-    reactions.emit(
-        tx,
-        ImageStorageClassChanged(
-            at=now,
-            registry=repository.registry,
-            repository=repository.name,
-            image_id=image.id,
-            digest=image.digest,
-            tags=image.tags,
-            target=target,
-            media_type=image.media_type,
-            artifact_type=image.artifact_type,
-            subject=image.subject,
-            by=by,
-            rule_priority=rule_priority,
-            activated_at=image.activated_at,
-        ),
+    if not repository.listened:
+        return
+    fact = ImageStorageClassChanged(
+        **about(repository, image, image.tags, now),
+        image_id=image.id,
+        target=target,
+        by=by,
+        rule_priority=rule_priority,
+        activated_at=image.activated_at,
     )
+    reactions.emit(tx, fact)

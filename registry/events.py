@@ -2,8 +2,10 @@
 
 import dataclasses
 import datetime as dt
+from collections.abc import Sequence
+from typing import TypedDict
 
-from registry.model import StorageClass
+from registry.model import Image, Repository, StorageClass
 from registry.names import Digest, RegistryRef, RepositoryName, Tag
 
 
@@ -22,30 +24,71 @@ class LifecyclePreviewStarted(Fact):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ImageExpired(Fact):
-    """A lifecycle policy took an image away, with its tags."""
+class ImageFact(Fact):
+    """Something that became of one image. `tags`: those that it is about, which the kind of fact says."""
 
     registry: RegistryRef
     repository: RepositoryName
     digest: Digest
     tags: tuple[Tag, ...]
+    media_type: str
+    artifact_type: str | None
+    subject: Digest | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePushed(ImageFact):
+    """An image came in, or tags name it that did not before: `tags` are those, none where it was pushed by digest."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ImageDeleted(ImageFact):
+    """Somebody took an image away with all tags that it had, or one of its tags, which `is_gone` tells."""
+
+    is_gone: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ImageExpired(ImageFact):
+    """A lifecycle policy took an image away, with its tags."""
+
     rule_priority: int
     reason: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ImageStorageClassChanged(Fact):
-    """An image is in the archive from now on, or it is back and can be pulled again."""
+class ImageStorageClassChanged(ImageFact):
+    """An image, with its tags, is in the archive from now on, or it is back and can be pulled again."""
 
-    registry: RegistryRef
-    repository: RepositoryName
     image_id: int
-    digest: Digest
-    tags: tuple[Tag, ...]
     target: StorageClass
-    media_type: str
-    artifact_type: str | None
-    subject: Digest | None
     by: str  # ARN of who wanted it, or `lifecycle`; "" where it was pushed again
     rule_priority: int | None = None  # of a lifecycle policy
     activated_at: dt.datetime | None = None  # when it was last restored
+
+
+class About(TypedDict):
+    """The fields of an `ImageFact`."""
+
+    at: dt.datetime
+    registry: RegistryRef
+    repository: RepositoryName
+    digest: Digest
+    tags: tuple[Tag, ...]
+    media_type: str
+    artifact_type: str | None
+    subject: Digest | None
+
+
+def about(repository: Repository, image: Image, tags: Sequence[Tag], at: dt.datetime) -> About:
+    """What a fact says of its image: `ImagePushed(**about(...))`."""
+    return About(
+        at=at,
+        registry=repository.registry,
+        repository=repository.name,
+        digest=image.digest,
+        tags=tuple(tags),
+        media_type=image.media_type,
+        artifact_type=image.artifact_type,
+        subject=image.subject,
+    )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeVar
 
 from policies import filters
-from registry import archiving, failpoints, limits, manifests, repositories
+from registry import archiving, failpoints, limits, manifests, reactions, repositories
 from registry.context import Deps
 from registry.errors import (
     CorruptBlob,
@@ -26,6 +26,7 @@ from registry.errors import (
     ManifestInvalid,
     ReferencedImagesNotFound,
 )
+from registry.events import ImageDeleted, ImagePushed, about
 from registry.manifests import Manifest
 from registry.model import Image, ImageStatus, Repository
 from registry.names import Digest, RegistryRef, RepositoryName, Tag
@@ -110,6 +111,8 @@ async def put(
         image = rows.with_tags(tx, image)
         if moved:
             _check_tags(deps, image)
+        if repository.listened and (new or moved):
+            reactions.emit(tx, ImagePushed(**about(repository, image, moved, now)))
         failpoints.passing("manifest-rows")
         return Pushed(repository=repository, image=image, changed=new or bool(moved))
 
@@ -228,7 +231,7 @@ async def delete(deps: Deps, registry: RegistryRef, name: RepositoryName, digest
 
     def unit(tx: Tx) -> Deleted:
         repository = repositories.require(tx, registry, name)
-        return remove(tx, rows.with_tags(tx, _require(tx, repository, digest)), deps.clock.now())
+        return _remove(tx, repository, rows.with_tags(tx, _require(tx, repository, digest)), deps.clock.now())
 
     return await deps.db.write(unit)
 
@@ -254,15 +257,18 @@ async def delete_tag(
         if expected is not None and image.digest != expected:
             raise ImageDigestDoesNotMatch(expected, image.digest)
         if last_takes_image and image.tags == (tag,):
-            return remove(tx, image, deps.clock.now())
+            return _remove(tx, repository, image, deps.clock.now())
         rows.delete_tag(tx, repository.id, tag)
+        if repository.listened:
+            reactions.emit(tx, ImageDeleted(**about(repository, image, [tag], deps.clock.now()), is_gone=False))
         return Deleted(digest=image.digest, tags=(tag,), image_is_gone=False)
 
     return await deps.db.write(unit)
 
 
 def remove(tx: Tx, image: Image, now: dt.datetime) -> Deleted:
-    """`delete` inside another room's transaction, of an image with its tags. Raises ImageReferencedByManifestList."""
+    """`delete` inside another room's transaction, of an image with its tags, which says itself what it was that took
+    it. Raises ImageReferencedByManifestList."""
     parents = rows.parents(tx, image.repository_id, image.digest)
     if parents:
         raise ImageReferencedByManifestList(image.digest, list(parents))
@@ -273,6 +279,14 @@ def remove(tx: Tx, image: Image, now: dt.datetime) -> Deleted:
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _remove(tx: Tx, repository: Repository, image: Image, now: dt.datetime) -> Deleted:
+    """`remove`, told as somebody's deed."""
+    gone = remove(tx, image, now)
+    if repository.listened:
+        reactions.emit(tx, ImageDeleted(**about(repository, image, image.tags, now), is_gone=True))
+    return gone
 
 
 def _moves(tx: Tx, repository: Repository, tag: Tag, to: Digest) -> bool:

@@ -27,7 +27,7 @@ from registry.errors import (
     LifecyclePolicyPreviewInProgress,
     LifecyclePolicyPreviewNotFound,
 )
-from registry.events import ImageExpired, LifecyclePreviewStarted
+from registry.events import ImageExpired, LifecyclePreviewStarted, about
 from registry.model import Image, Repository, StorageClass
 from registry.names import Digest, RegistryRef, RepositoryName, Tag, repository_arn
 from registry.records import audit_log
@@ -371,7 +371,7 @@ def _carry_out(tx: Tx, deps: Deps, plan: Evaluation) -> _Step:
             archiving.put_away(tx, repository, image, now, by=ACTOR, rule_priority=verdict.rule_priority)
         else:
             images.remove(tx, image, now)
-        _tell(tx, deps, plan, repository, verdict, now)
+        _tell(tx, deps, plan, repository, verdict, image, now)
         done.append(verdict)
     if page:
         rows.remove_verdicts(tx, plan.id, up_to=page[-1].position)
@@ -401,7 +401,9 @@ def _is_needed(tx: Tx, image: Image, verdict: Sentence) -> bool:
     return image.subject is not None and image_rows.find(tx, image.repository_id, image.subject) is not None
 
 
-def _tell(tx: Tx, deps: Deps, plan: Evaluation, repository: Repository, verdict: Sentence, now: dt.datetime) -> None:
+def _tell(
+    tx: Tx, deps: Deps, plan: Evaluation, repository: Repository, verdict: Sentence, what: Image, now: dt.datetime
+) -> None:
     """Put an image that is gone or archived on record, and have happen what follows from that."""
     image = {"digest": verdict.digest, "tagList": list(verdict.tags), "pushedAt": verdict.pushed_at.isoformat()}
     action = {"lifecycleEventImage": image, "rulePriority": verdict.rule_priority, "reason": verdict.reason}
@@ -417,14 +419,6 @@ def _tell(tx: Tx, deps: Deps, plan: Evaluation, repository: Repository, verdict:
         details={"repositoryName": repository.name, "lifecycleEventImageActions": [action]},
     )
     audit_log.insert(tx, entry, keep=dt.timedelta(days=deps.settings.audit.keep_days))
-    if verdict.action == "expire":
-        expired = ImageExpired(
-            at=now,
-            registry=repository.registry,
-            repository=repository.name,
-            digest=verdict.digest,
-            tags=verdict.tags,
-            rule_priority=verdict.rule_priority,
-            reason=verdict.reason,
-        )
-        reactions.emit(tx, expired)
+    if verdict.action == "expire" and repository.listened:
+        of = about(repository, what, verdict.tags, now)
+        reactions.emit(tx, ImageExpired(**of, rule_priority=verdict.rule_priority, reason=verdict.reason))

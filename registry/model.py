@@ -34,6 +34,7 @@ class Repository:
     encryption: Literal["AES256", "KMS", "KMS_DSSE"] = "AES256"
     kms_key: str | None = None
     policy: str | None = None  # the text as it was put
+    listened: bool = False  # whether anyone is told of events; as it was when the row was read, so ask in a transaction
     policy_bindings: Mapping[str, str] = dataclasses.field(default_factory=dict)  # ARN in it -> unique id of who had it
     resource_tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
 

@@ -1,13 +1,14 @@
 """Repositories: create, find, list, change, delete."""
 
 import dataclasses
+import datetime as dt
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from policies import documents, filters
 from policies.elements import PolicyInvalid
-from registry import bindings, failpoints, limits
+from registry import bindings, failpoints, limits, reactions
 from registry.context import Deps
 from registry.errors import (
     InvalidParameter,
@@ -19,6 +20,7 @@ from registry.errors import (
     RepositoryPolicyNotFound,
     TooManyTags,
 )
+from registry.events import ImageDeleted, about
 from registry.model import Mutability, Repository
 from registry.names import RegistryRef, RepositoryName, repository_arn
 from registry.records import blobs as blob_rows
@@ -27,6 +29,7 @@ from registry.records import repositories as rows
 from registry.records.engine import Tx
 
 MAX_RESOURCE_TAGS: Final = 50
+_PAGE: Final = 500  # images that are looked at together
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,10 @@ async def delete(deps: Deps, registry: RegistryRef, name: RepositoryName, *, for
         found = require(tx, registry, name)
         if not force and image_rows.any_in(tx, found.id):
             raise RepositoryNotEmpty(name, registry.account)
-        blob_rows.release_all(tx, found.id, deps.clock.now())
+        now = deps.clock.now()
+        if found.listened:
+            _tell_of_images(tx, found, now)
+        blob_rows.release_all(tx, found.id, now)
         rows.delete(tx, found.id)
         failpoints.passing("repository-rows")
         return found
@@ -195,6 +201,15 @@ async def delete_policy(deps: Deps, registry: RegistryRef, name: RepositoryName)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _tell_of_images(tx: Tx, repository: Repository, now: dt.datetime) -> None:
+    """Say of every image that it goes."""
+    after = ""
+    while page := image_rows.page(tx, repository.id, after=after, limit=_PAGE):
+        for image in page:
+            reactions.emit(tx, ImageDeleted(**about(repository, image, image.tags, now), is_gone=True))
+        after = page[-1].digest
 
 
 async def _change(deps: Deps, registry: RegistryRef, name: RepositoryName, **changes: object) -> Repository:

@@ -11,8 +11,9 @@ from registry.names import AccountId, Region, RegistryRef, RepositoryName
 from registry.records import stamps
 from registry.records.engine import Tx
 from registry.records.tables.images import repositories
+from registry.records.tables.listeners import listeners
 
-_r = repositories.c
+_r, _n = repositories.c, listeners.c
 
 
 def find(tx: Tx, registry: RegistryRef, name: RepositoryName) -> Repository | None:
@@ -28,7 +29,7 @@ def by_id(tx: Tx, repository_id: int) -> Repository | None:
 def page(tx: Tx, registry: RegistryRef, *, after: str, limit: int) -> list[Repository]:
     """The first `limit` repositories whose name sorts behind `after`, by name."""
     statement = (
-        sa.select(repositories)
+        sa.select(repositories, _LISTENED)
         .where(_r.account == registry.account, _r.region == registry.region, _r.name > after)
         .order_by(_r.name)
         .limit(limit)
@@ -71,8 +72,10 @@ def delete(tx: Tx, repository_id: int) -> None:
     tx.execute(sa.delete(repositories).where(_r.id == repository_id))
 
 
-_BY_ID: sa.Select[Any] = sa.select(repositories).where(_r.id == sa.bindparam("id"))
-_BY_NAME: sa.Select[Any] = sa.select(repositories).where(
+# In the statement that is made anyway: where nobody listens, no change of an image costs one more.
+_LISTENED = sa.exists().where(_n.account.in_((_r.account, "")), _n.region.in_((_r.region, ""))).label("listened")
+_BY_ID: sa.Select[Any] = sa.select(repositories, _LISTENED).where(_r.id == sa.bindparam("id"))
+_BY_NAME: sa.Select[Any] = sa.select(repositories, _LISTENED).where(
     _r.account == sa.bindparam("account"), _r.region == sa.bindparam("region"), _r.name == sa.bindparam("name")
 )
 
@@ -102,6 +105,7 @@ def _repository(row: sa.Row[Any]) -> Repository:
         policy=row.policy,
         policy_bindings=json.loads(row.policy_bindings) if row.policy_bindings else {},
         resource_tags=json.loads(row.resource_tags),
+        listened=bool(row.listened),
     )
 
 

@@ -5,6 +5,7 @@ installation   what holds for the whole installation, and settings of accounts
 identities     who may act
 images         repositories and what is in them
 keeping        what is kept for how long: lifecycle policies, images in use, pulls
+listeners      who is told of events, and what waits to be told
 work           what the house does by itself, what was done, what is to be done
 
 Images hang on a repository's `id`, which hangs on (account, region); rows of a deleted repository go with it by
