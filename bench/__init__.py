@@ -3,6 +3,8 @@
 compare     the run: start everything, every load in turn on every server, print, write docs/performance.md
 loads       what is measured, one entry for each path
 servers     the programs under load: Longshore, the registries found on this machine, nginx as the floor for blobs
+crowds      many clients at once, for what memory they take
+on_s3       the same where bytes lie in a bucket
 engine      whole pushes and pulls
 dockerd     a dockerd of one's own; the tests use it too
 load        requests as fast as they are answered, over many connections

@@ -1,6 +1,6 @@
 """Compare Longshore with the registries found on this machine, in one run.
 
-    python bench/compare.py                       everything, about ten minutes
+    python bench/compare.py                       everything, about half an hour
     python bench/compare.py --quick --only push   one group of loads, a few seconds each
     python bench/compare.py --write               and put the tables into docs/performance.md
 
@@ -18,15 +18,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bench import dockerd, engine, machine, report
+from bench import dockerd, engine, machine, on_s3, report
 from bench.loads import QUICK, Content, Effort, Load, Sample, everything
 from bench.report import Figures
-from bench.servers import Server, found
+from bench.servers import Server, found, free_port
 from longshore.config import Log
 from registry.options import Storage
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
-GROUPS: Final = ("manifest", "head", "blob", "push", "tags", "start", "memory", "docker")
+GROUPS: Final = ("manifest", "head", "blob", "push", "tags", "start", "memory", "workers", "docker", "s3")
 _DOCKER_ROUNDS: Final = 3
 
 
@@ -87,6 +87,10 @@ def _run(
             print(report.line(figures[-1], servers), file=sys.stderr, flush=True)
     if "docker" in groups and dockerd.is_available():
         figures += _docker(servers, min(rounds, _DOCKER_ROUNDS), directory)
+    if "s3" in groups and on_s3.is_available():
+        figures += on_s3.run(content, directory / "s3", rounds, free_port())
+        for one in figures[-3:]:
+            print(report.line(one, servers), file=sys.stderr, flush=True)
     return figures
 
 

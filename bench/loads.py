@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
-from bench import load, machine, wire
+from bench import crowds, load, machine, wire
 from bench.load import Done
 from bench.servers import Server
 from bench.wire import Blob, Refused
@@ -37,12 +37,13 @@ class Effort:
     seconds: float = 2.0
     big_pushes: int = 3
     small_pushes: int = 200
-    many_bytes: int = 8 * MB
+    many_bytes: int = 256 * MB
+    slow_clients: int = 5_000
     few_tags: int = 1_000
     many_tags: int = 100_000
 
 
-QUICK: Final = Effort(seconds=0.7, big_pushes=1, small_pushes=40, many_bytes=2 * MB, many_tags=5_000)
+QUICK: Final = Effort(seconds=0.7, big_pushes=1, small_pushes=40, many_bytes=8 * MB, slow_clients=500, many_tags=5_000)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ class Content:
                 server.keep(IMAGES, blob)
         if not server.is_registry:
             return
-        if {"manifest", "head", "start"} & set(groups):
+        if {"manifest", "head", "start", "workers"} & set(groups):
             self._image(server, IMAGES, _SPREAD)
         if {"tags", "start"} & set(groups):
             for count in (self.effort.few_tags, self.effort.many_tags):
@@ -196,11 +197,11 @@ def _pushes(content: Content) -> list[Load]:
 
     def big(server: Server, *, chunked: bool) -> Sample:
         blobs = [wire.fresh(100 * MB, content.base, chunked=chunked) for _ in range(effort.big_pushes)]
-        return _push(server, blobs, 1, wire.push_chunked if chunked else wire.push)
+        return push_all(server, blobs, 1, wire.push_chunked if chunked else wire.push)
 
     def small(server: Server) -> Sample:
         blobs = [wire.fresh(MB, content.base) for _ in range(effort.small_pushes)]
-        return _push(server, blobs, _SMALL_AT_ONCE, wire.push)
+        return push_all(server, blobs, _SMALL_AT_ONCE, wire.push)
 
     return [
         Load(
@@ -227,7 +228,7 @@ def _pushes(content: Content) -> list[Load]:
     ]
 
 
-def _push(server: Server, blobs: list[Blob], at_once: int, push: Callable[[wire.Link, str, Blob], None]) -> Sample:
+def push_all(server: Server, blobs: list[Blob], at_once: int, push: Callable[[wire.Link, str, Blob], None]) -> Sample:
     """Push all blobs over `at_once` connections; MB a second until the last is acknowledged."""
     os.sync()  # what an earlier sample left to the disk is not this one's
     size = sum(len(blob.data) for blob in blobs)
@@ -253,6 +254,16 @@ def _push(server: Server, blobs: list[Blob], at_once: int, push: Callable[[wire.
     return _sample(meter, size / MB / meter.used.seconds, size / 1e9)
 
 
+def fetch(server: Server, repository: str, blob: Blob, times: int) -> Sample:
+    """Pull a blob over one connection, again and again; MB a second."""
+    size = len(blob.data)
+    with server.link() as link, machine.Meter(server.pid) as meter:
+        for _ in range(times):
+            if len(link.call("GET", f"/v2/{repository}/blobs/{blob.digest}", expect=200).body) != size:
+                raise Refused("the blob came short")
+    return _sample(meter, times * size / MB / meter.used.seconds, times * size / 1e9)
+
+
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
@@ -269,9 +280,27 @@ def _process(content: Content) -> list[Load]:
 
     def uploads(server: Server) -> Sample:
         machine.forget_peak(server.pid)
-        blobs = [wire.fresh(content.effort.many_bytes, content.base) for _ in range(_MANY)]
-        _push(server, blobs, _MANY, wire.push)
+        crowds.uploads(server, _MANY, content.effort.many_bytes, content.base)
         return Sample(value=machine.resident(server.pid, "VmHWM"))
+
+    def slow(server: Server) -> Sample:
+        machine.forget_peak(server.pid)
+        crowds.slow_clients(server, content.effort.slow_clients)
+        return Sample(value=machine.resident(server.pid, "VmHWM"))
+
+    def two_workers(server: Server) -> Sample:
+        path = f"/v2/{IMAGES}/manifests/t000007"
+        costs = []
+        for workers in (1, 2):
+            server.stop()
+            server.workers = workers
+            server.start()
+            sample = _fast(server, path, 64, content.effort.seconds)
+            costs.append(sample.processor / sample.per)
+        server.stop()
+        server.workers = 1
+        server.start()
+        return Sample(value=costs[1] / costs[0])
 
     size = content.effort.many_bytes // MB
     return [
@@ -290,6 +319,25 @@ def _process(content: Content) -> list[Load]:
             title=f"most memory, {_MANY} uploads of {size} MB at once",
             unit="MiB",
             run=uploads,
+            better="less",
+            cost="",
+            most_rounds=1,
+        ),
+        Load(
+            group="memory",
+            title=f"most memory, {content.effort.slow_clients:,} clients that send no more",
+            unit="MiB",
+            run=slow,
+            better="less",
+            cost="",
+            most_rounds=1,
+        ),
+        Load(
+            group="workers",
+            title="processor time of a manifest GET: two workers ÷ one",
+            unit="×",
+            run=two_workers,
+            knows=lambda server: server.key == "longshore",
             better="less",
             cost="",
             most_rounds=3,

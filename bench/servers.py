@@ -35,12 +35,12 @@ class Server:
     key = ""
     title = ""
     is_registry = True
+    workers = 1
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.directory.mkdir()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -119,7 +119,6 @@ class Longshore(Server):
 
     key, title = "longshore", "Longshore"
     start_command: Sequence[str] = ()
-    workers = 1
 
     def version(self) -> str:
         return importlib.metadata.version("longshore")
@@ -160,16 +159,15 @@ class Distribution(Server):
         settings = {
             "version": "0.1",
             "log": {"level": "error", "accesslog": {"disabled": True}},
-            "storage": {
-                "cache": {"blobdescriptor": "inmemory"},
-                "filesystem": {"rootdirectory": str(self.directory / "data")},
-                "delete": {"enabled": True},
-            },
+            "storage": {"cache": {"blobdescriptor": "inmemory"}, "delete": {"enabled": True}, **self.storage()},
             "http": {"addr": f"127.0.0.1:{self.port}"},
         }
         file = self.directory / "config.yml"
         file.write_text(json.dumps(settings))  # JSON is YAML
         return [self.program, "serve", str(file)]
+
+    def storage(self) -> Mapping[str, object]:
+        return {"filesystem": {"rootdirectory": str(self.directory / "data")}}
 
     def environment(self) -> Mapping[str, str]:
         return {"OTEL_TRACES_EXPORTER": "none"}
@@ -216,6 +214,12 @@ class Nginx(Server):
         file = self.directory / "files/v2" / repository / "blobs" / blob.digest
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(blob.data)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
 
 
 def found(directory: Path, start_command: Sequence[str], workers: int, only: Iterable[str]) -> list[Server]:

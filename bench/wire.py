@@ -49,13 +49,28 @@ class Link:
         given = dict(headers or {})
         if "Transfer-Encoding" not in given and (body or method not in ("GET", "HEAD")):
             given["Content-Length"] = str(len(body))
-        lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
-        head = f"{method} {path}{self._prefix}{lines}\r\n".encode()
+        head = self.head(method, path, given)
         if len(body) <= PIECE:
             self._socket.sendall(head + bytes(body))
         else:
             self._socket.sendall(head)
             self._socket.sendall(body)
+        return self._expected(method, path, expect)
+
+    def send(self, method: str, path: str, base: Body, size: int, *, expect: int) -> Reply:
+        """As `call`, with a body of `size` bytes: `base`, again and again."""
+        self._socket.sendall(self.head(method, path, {"Content-Length": str(size)}))
+        view = memoryview(base)
+        for first in range(0, size, len(base)):
+            self._socket.sendall(view[: size - first])
+        return self._expected(method, path, expect)
+
+    def head(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
+        """The head of a request, as it goes out."""
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return f"{method} {path}{self._prefix}{lines}\r\n".encode()
+
+    def _expected(self, method: str, path: str, expect: int) -> Reply:
         reply = self._read(method)
         if reply.status != expect:
             raise Refused(
@@ -123,14 +138,14 @@ def fresh(size: int, base: bytes, *, chunked: bool = False) -> Blob:
 
 def push(link: Link, repository: str, blob: Blob) -> None:
     """POST, and everything in one PUT."""
-    link.call("PUT", _with_digest(_begin(link, repository), blob.digest), blob.data, expect=201)
+    link.call("PUT", _with_digest(begin(link, repository), blob.digest), blob.data, expect=201)
 
 
 def push_chunked(link: Link, repository: str, blob: Blob) -> None:
     """As docker does it: POST, everything in one PATCH with a chunked body, and an empty PUT."""
     headers = {"Transfer-Encoding": "chunked", "Content-Type": "application/octet-stream"}
-    location = _begin(link, repository)
-    location = _path(link.call("PATCH", location, blob.chunked, headers, expect=202))
+    location = begin(link, repository)
+    location = path_of(link.call("PATCH", location, blob.chunked, headers, expect=202))
     link.call("PUT", _with_digest(location, blob.digest), expect=201)
 
 
@@ -142,11 +157,11 @@ def put_manifest(
     link.call("PUT", path, manifest, {"Content-Type": media_type}, expect=201)
 
 
-def _begin(link: Link, repository: str) -> str:
-    return _path(link.call("POST", f"/v2/{repository}/blobs/uploads/", expect=202))
+def begin(link: Link, repository: str) -> str:
+    return path_of(link.call("POST", f"/v2/{repository}/blobs/uploads/", expect=202))
 
 
-def _path(reply: Reply) -> str:
+def path_of(reply: Reply) -> str:
     """Where to go on: a server may say it with its scheme and host."""
     location = reply.headers["location"]
     return location if location.startswith("/") else "/" + location.split("/", 3)[3]
