@@ -116,7 +116,9 @@ class Bucket:
             why = "the answer was short"
             try:
                 async with contextlib.aclosing(answer["Body"]) as body:
-                    while piece := await body.read(PIECE):
+                    # As it lies in memory: `body.read` would cut it into pieces of one size, by copying.
+                    content = body.raw_stream.content
+                    while piece := await content.readany():
                         start, breaks = start + len(piece), 0
                         yield piece
             except _BROKEN as error:
