@@ -102,17 +102,18 @@ class RunningServer:
 
     def start(self) -> None:
         """Return when it says that it is ready. Raises AssertionError with its output where it ends instead."""
-        self._start()
+        self.start_alone()
         if self._relay is not None:
-            self._relay.targets = [urlsplit(self.url).port or 0]
+            self._relay.targets = [self._port]
             for other in self.others:
                 other.environment = self.environment  # as a test may have changed it
                 other.start()
                 self._relay.targets.append(urlsplit(other.url).port or 0)
             self.url = self._relay.url
 
-    def _start(self) -> None:
-        ready = threading.Event()
+    def start_alone(self) -> None:
+        """As `start`, and of several servers only this one; where it was started before, it has the same port."""
+        ready, url = threading.Event(), self.url
         self.url = ""
         self._process = subprocess.Popen(
             self.command,
@@ -130,6 +131,8 @@ class RunningServer:
             self.kill()
             raise AssertionError("the server did not start:\n" + "\n".join(self.output[-20:]))
         self._port = urlsplit(self.url).port or 0
+        if self._relay is not None and url:
+            self.url = url
 
     def stop(self) -> int:
         """SIGTERM, and wait: the exit code."""
@@ -149,6 +152,10 @@ class RunningServer:
         """SIGKILL to all its processes."""
         for other in self.others:
             other.kill()
+        self.kill_alone()
+
+    def kill_alone(self) -> None:
+        """As `kill`, and of several servers only this one."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
