@@ -12,7 +12,7 @@ from registry.context import Deps
 from registry.events import Fact, ImageStorageClassChanged
 from registry.model import StorageClass
 from registry.names import Tag
-from registry.records import audit_log
+from registry.records import audit_log, listeners
 from registry.records import lifecycle as rows
 from tests import places
 from tests.lifecycles import IN_ARCHIVE, Shelf, newest, policy
@@ -29,8 +29,9 @@ def deps(tmp_path: Path) -> Iterator[Deps]:
 
 
 @pytest.fixture
-def facts(monkeypatch) -> list[Fact]:
-    """What is emitted."""
+def facts(deps, monkeypatch) -> list[Fact]:
+    """What is emitted, as somebody listens."""
+    places.database_of(deps).write_here(lambda tx: listeners.keep_log(tx, kept=True, now=deps.clock.now()))
     found: list[Fact] = []
 
     def note(tx, fact):
