@@ -111,6 +111,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     auth: options.Auth = msgspec.field(default_factory=options.Auth)
     storage: options.Storage = msgspec.field(default_factory=options.Storage)
     limits: options.Limits = msgspec.field(default_factory=options.Limits)
+    quotas: options.Quotas = msgspec.field(default_factory=options.Quotas)
     audit: options.Audit = msgspec.field(default_factory=options.Audit)
     gc: options.Gc = msgspec.field(default_factory=options.Gc)
     jobs: options.Jobs = msgspec.field(default_factory=options.Jobs)

@@ -413,6 +413,29 @@ class LimitExceeded(Limited):
     """A count has reached its limit."""
 
 
+class QuotaExceeded(LimitExceeded):
+    """A repository or an account would hold more than it may. Trying again is no use before something is deleted."""
+
+    def __init__(
+        self, holder: str, what: str, *, allowed: int, used: int, asked: int, needed: int = 0, at_least: bool = False
+    ) -> None:
+        """`holder`: a sentence's subject. `what`: images; bytes; or unneeded, which is all bytes, `needed` of them by
+        images. `at_least`: nobody knows yet how much is asked for."""
+        more = f"{'at least ' if at_least else ''}{asked:,} more {'does' if asked == 1 else 'do'} not fit"
+        if what == "unneeded":
+            super().__init__(
+                f"{holder} may hold {allowed:,} bytes at a time, images' or not; images hold {needed:,}, and "
+                f"{used - needed:,} of unfinished pushes and deleted images wait for garbage collection. Before it, "
+                f"{more}. Wait, or ask the operator for a larger quota"
+            )
+        else:
+            super().__init__(
+                f"{holder} may hold {allowed:,} {what} and holds {used:,}: {more}. Delete images, or ask the operator "
+                "for a larger quota"
+            )
+        self.what, self.allowed, self.used, self.asked = what, allowed, used, asked
+
+
 class TooManyRequests(Limited):
     """A rate has reached its limit."""
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeVar
 
 from policies import filters
-from registry import archiving, failpoints, limits, manifests, reactions, repositories
+from registry import archiving, failpoints, limits, manifests, quotas, reactions, repositories
 from registry.context import Deps
 from registry.errors import (
     CorruptBlob,
@@ -81,7 +81,7 @@ async def put(
     """Accept a manifest and make `tags` name it. What it is, or lists, comes back from the archive.
 
     Raises RepositoryNotFound, ManifestInvalid, TooLarge, ImageDigestDoesNotMatch, LayersNotFound,
-    ReferencedImagesNotFound, ImageTagAlreadyExists, LimitExceeded.
+    ReferencedImagesNotFound, ImageTagAlreadyExists, LimitExceeded, QuotaExceeded.
     """
     parsed = await _off_loop(len(body), lambda: manifests.parse(body, media_type))
     found = Digest.of(body, digest.algorithm if digest else "sha256")
@@ -98,6 +98,7 @@ async def put(
             size = _complete(tx, repository, parsed, sparse=sparse)
             _check_count(tx, deps, repository)
             image = _insert(tx, _image(repository, found, parsed, size, len(body), now), body, parsed)
+            quotas.image_came(tx, deps, repository, image)
             new = True
         else:
             new = image.status == "ARCHIVED"

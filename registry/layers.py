@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from registry import grace
+from registry import grace, quotas
 from registry.context import Deps
 from registry.errors import BlobInUse, BlobNotFound, CorruptBlob, LayerInaccessible, StorageUnavailable, Unavailable
 from registry.model import Blob, Repository
@@ -84,7 +84,7 @@ async def open_blob(deps: Deps, repository: Repository, digest: Digest, *, whole
 async def mount(deps: Deps, repository: Repository, digest: Digest, sources: Sequence[Repository]) -> Blob | None:
     """Let the repository hand out a blob that one of `sources` holds; None where none does, or its bytes are bad.
 
-    Sources must lie in the same region: bytes do not move.
+    Sources must lie in the same region: bytes do not move. Raises QuotaExceeded.
     """
     for source in sources:
         blob = await _linked_or_none(deps, source, digest)
@@ -121,7 +121,7 @@ async def delete(deps: Deps, repository: Repository, digest: Digest) -> None:
         if rows.is_referenced(tx, repository.id, digest):
             raise BlobInUse(digest)
         rows.release(tx, blob, deps.clock.now())
-        return rows.unlink(tx, repository.id, digest)
+        return rows.unlink(tx, repository.id, blob)
 
     if not await deps.db.write(unit):
         raise _missing(repository, digest)
@@ -195,9 +195,11 @@ async def _linked_or_none(deps: Deps, repository: Repository, digest: Digest) ->
 
 def _link_from(deps: Deps, source: Repository, target: Repository, digest: Digest, tx: Tx) -> Blob | None:
     found = rows.linked(tx, source.id, digest)  # again, inside the transaction: it may be gone by now
-    if found is None or found.damaged or repository_rows.by_id(tx, target.id) is None:
+    now = repository_rows.by_id(tx, target.id)
+    if found is None or found.damaged or now is None:
         return None
-    rows.link(tx, target.id, found, deps.clock.now())
+    if rows.link(tx, target.id, found, deps.clock.now()):
+        quotas.blob_came(tx, deps, now, found)
     return found
 
 

@@ -37,6 +37,26 @@ class Repository:
     listened: bool = False  # whether anyone is told of events; as it was when the row was read, so ask in a transaction
     policy_bindings: Mapping[str, str] = dataclasses.field(default_factory=dict)  # ARN in it -> unique id of who had it
     resource_tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    counted: bool = False  # whether what it, or its account, holds is counted
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What a repository or an account holds, as quotas count; or what of it comes, or goes."""
+
+    images: int = 0
+    needed_bytes: int = 0  # manifests and the blobs that they need: an account has each once for each store
+    unneeded_bytes: int = 0  # of blobs that no manifest of their repository needs, in each repository anew
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What a repository or an account may hold. None: what the settings say; 0: any number."""
+
+    bytes_allowed: int | None
+    images_allowed: int | None
+    set_at: dt.datetime | None  # when an operator set it; None: it is counted for the settings' sake
+    holding: Holding
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -188,6 +188,48 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 0
 
 
+class Quotas(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What accounts and repositories may hold, where `longshore quota set` says nothing else of them."""
+
+    account_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Bytes that the images of one account may have, in all regions together; 0: any number. A "
+            "layer counts once however many images need it.",
+        ),
+    ] = 0
+    account_images: Annotated[
+        int, Meta(ge=0, description="Images of one account, in all regions together; 0: any number.")
+    ] = 0
+    repository_bytes: Annotated[
+        int, Meta(ge=0, description="Bytes that the images of one repository may have; 0: any number.")
+    ] = 0
+    repository_images: Annotated[int, Meta(ge=0, description="Images of one repository; 0: any number.")] = 0
+    unneeded_percent: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000,
+            description="How many more bytes may lie there that no image needs, as a share of the bytes allowed: those "
+            "of pushes under way, of pushes that failed, and of deleted images that wait for garbage collection or can "
+            "still be brought back. 0: they count like those that images need.",
+        ),
+    ] = 100
+
+    @property
+    def for_accounts(self) -> bool:
+        return bool(self.account_bytes or self.account_images)
+
+    @property
+    def for_repositories(self) -> bool:
+        return bool(self.repository_bytes or self.repository_images)
+
+    @property
+    def any(self) -> bool:
+        return self.for_accounts or self.for_repositories
+
+
 class Gc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Garbage collection: what nothing needs any more goes, beside running pushes."""
 
@@ -287,6 +329,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     auth: Auth = msgspec.field(default_factory=Auth)
     storage: Storage = msgspec.field(default_factory=Storage)
     limits: Limits = msgspec.field(default_factory=Limits)
+    quotas: Quotas = msgspec.field(default_factory=Quotas)
     audit: Audit = msgspec.field(default_factory=Audit)
     gc: Gc = msgspec.field(default_factory=Gc)
     jobs: Jobs = msgspec.field(default_factory=Jobs)

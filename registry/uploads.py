@@ -22,27 +22,25 @@ from typing import Final, Literal
 
 import msgspec
 
-from registry import failpoints, intake, layers, limits
+from registry import failpoints, layers, limits, quotas, receiving
 from registry.auth.sealing import BadSeal
 from registry.context import Deps
 from registry.errors import (
     DatabaseUnavailable,
     InvalidLayer,
     LimitExceeded,
+    QuotaExceeded,
     RangeInvalid,
     RepositoryNotFound,
     Unavailable,
     UploadNotFound,
 )
-from registry.intake import Hash
-from registry.lent import Body
 from registry.model import Blob, Repository, Upload
 from registry.names import ALGORITHMS, Digest
 from registry.records import blobs as rows
 from registry.records import repositories as repository_rows
 from registry.records.engine import Tx
 from registry.storage.base import BlobStore, Hold, Staged, Stored, UploadBusy, UploadLost
-from registry.storage.trouble import translated
 
 SMALLEST_PART: Final = 5 * 1024 * 1024  # bytes; ECR's minimum for all parts but the last
 
@@ -88,7 +86,11 @@ def open_ticket(deps: Deps, repository: Repository, text: str) -> Ticket:
 
 
 async def begin_row(deps: Deps, repository: Repository, upload_id: str, *, owner: str = "") -> None:
-    """Begin an upload whose id is not a ticket, for the AWS API, which wants a UUID. Raises LimitExceeded."""
+    """Begin an upload whose id is not a ticket, for the AWS API, which wants a UUID.
+
+    Raises LimitExceeded, QuotaExceeded.
+    """
+    await quotas.room(deps, repository)
     # Whoever has too many is told so without a place in the line of writers, where others wait.
     await deps.db.point(lambda tx: _check_open(tx, deps, owner))
     staged = await _store(deps, repository).begin()
@@ -110,19 +112,27 @@ async def row_of(deps: Deps, repository: Repository, upload_id: str) -> Upload:
 
 
 async def append(
-    deps: Deps, repository: Repository, ticket: Ticket, chunks: AsyncIterable[bytes], *, start: int | None
+    deps: Deps,
+    repository: Repository,
+    ticket: Ticket,
+    chunks: AsyncIterable[bytes],
+    *,
+    start: int | None,
+    length: int | None = None,
 ) -> Upload:
-    """Add bytes at the end; the row as it is then. `start`: where the client believes the end is.
+    """Add bytes at the end; the row as it is then. `start`: where the client believes the end is. `length`: how many
+    bytes are to come, where that is known.
 
-    Raises RangeInvalid with the true size, UploadNotFound, TooLarge, LimitExceeded. A body that was cut keeps what
-    came of it, and then raises BodyCut.
+    Raises RangeInvalid with the true size, UploadNotFound, TooLarge, LimitExceeded, QuotaExceeded. A body that was cut
+    keeps what came of it, and then raises BodyCut.
     """
     begun = await status(deps, repository, ticket)
+    room = await quotas.room(deps, repository, size=_size(begun, length))
     async with _held(deps, repository, ticket, start, begun) as (hold, row):
         parts = limits.most(deps.settings.limits, "layer_parts")
         if parts is not None and row.parts >= parts:
             raise LimitExceeded(f"A layer may be sent in {parts} parts at most")
-        received = await _receive(deps, repository, hold, row, ticket.algorithm, chunks)
+        received = await receiving.receive(deps, hold, row, ticket.algorithm, chunks, room)
         await hold.settle(received.staged)
         await failpoints.crossing("upload-synced")
         new = dataclasses.replace(
@@ -152,21 +162,29 @@ async def finish(
     chunks: AsyncIterable[bytes] | None = None,
     *,
     start: int | None = None,
+    length: int | None = None,
 ) -> Finished:
     """Add the last bytes, if any, and make a blob of the upload. An upload that became this blob before is one still:
     the first answer may have been lost on the way.
 
-    Raises InvalidLayer for other bytes than the digest's (the upload is over then), and as `append`.
+    Raises InvalidLayer for other bytes than the digest's and QuotaExceeded for more than there is room for (the upload
+    is over then), and as `append`.
     """
     begun = await deps.db.point(functools.partial(_begun, repository, ticket, digest))
     if begun == "over":
         return Finished(blob=await layers.stat(deps, repository, digest), existed=True)
+    try:
+        room = await quotas.room(deps, repository, size=_size(begun, length), digest=digest)
+    except QuotaExceeded:
+        if begun is not None:
+            await _abandon(deps, repository, begun)
+        raise
     async with _held(deps, repository, ticket, start, begun) as (hold, row):
         staged = Staged(key=row.key, size=row.size, state=row.state)
         algorithm = digest.algorithm if row.size == 0 else row.algorithm
         found = row.digest
         if chunks is not None:
-            received = await _receive(deps, repository, hold, row, algorithm, chunks)
+            received = await receiving.receive(deps, hold, row, algorithm, chunks, room)
             if received.cut is not None:
                 hold.sink(staged)
                 raise received.cut
@@ -175,9 +193,13 @@ async def finish(
             stored = await hold.finish(staged)
             await failpoints.crossing("upload-finished")
             if found != digest or stored.identity is None:
-                found = await _hash_again(_store(deps, repository), stored, digest.algorithm)
+                found = await receiving.hash_again(_store(deps, repository), stored, digest.algorithm)
             if found == digest:
-                return await _commit(deps, repository, row, digest, stored)
+                try:
+                    return await _commit(deps, repository, row, digest, stored)
+                except QuotaExceeded:
+                    await _undo(deps, repository, row, stored, fresh=begun is None)
+                    raise
         await _abandon(deps, repository, row)
         raise InvalidLayer(digest, found)
 
@@ -205,17 +227,6 @@ async def cancel(deps: Deps, repository: Repository, ticket: Ticket) -> None:
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Received:
-    staged: Staged
-    state: Hash | None
-    cut: intake.BodyCut | None
-
-    def digest(self, algorithm: str) -> Digest | None:
-        """Of all bytes so far; None: what was there before could not be read."""
-        return None if self.state is None else Digest(f"{algorithm}:{self.state.hexdigest()}")
 
 
 @contextlib.asynccontextmanager
@@ -256,57 +267,6 @@ async def _held(
         raise
 
 
-async def _receive(
-    deps: Deps, repository: Repository, hold: Hold, row: Upload, algorithm: str, chunks: AsyncIterable[bytes]
-) -> _Received:
-    staged = Staged(key=row.key, size=row.size, state=row.state)
-    state = await _hash_so_far(deps, hold, row, algorithm)
-    limit = deps.settings.limits.layer_bytes - row.size
-    fd = hold.sink(staged)
-    if fd is None:
-        source = intake.Hashed(chunks, state, limit=limit)
-        staged = await hold.append(staged, source.pieces())
-        return _Received(staged=staged, state=state, cut=source.cut)
-    assert state is not None  # what is written to a file can be read from it
-    try:
-        with translated():
-            early = deps.settings.storage.early_write_back
-            lent = await chunks.lend(limit) if isinstance(chunks, Body) else None
-            if lent is not None:
-                size, cut = await lent.receive(fd, state, early=early)
-            else:
-                size, cut = await intake.receive(chunks, fd, state, limit=limit, early=early)
-    except BaseException:
-        with contextlib.suppress(Unavailable):
-            hold.sink(staged)  # cuts off what came, so that a full disk has room again at once
-        raise
-    return _Received(staged=dataclasses.replace(staged, size=staged.size + size), state=state, cut=cut)
-
-
-async def _hash_so_far(deps: Deps, hold: Hold, row: Upload, algorithm: str) -> Hash | None:
-    """The hash of the bytes that are in; None where they cannot be read before they are finished."""
-    if row.size == 0:
-        return intake.new_hash(algorithm)
-    known = deps.hashes.get(row.id, row.size)
-    if known is not None:
-        return known
-    written = hold.written(Staged(key=row.key, size=row.size, state=row.state))
-    if written is None:
-        return None
-    state = intake.new_hash(row.algorithm)
-    async for piece in written:
-        state.update(piece)
-    return state
-
-
-async def _hash_again(store: BlobStore, stored: Stored, algorithm: str) -> Digest:
-    """The digest of bytes whose hash was not, or not so, taken while they came in."""
-    state = intake.new_hash(algorithm)
-    async for piece in store.read(stored.key, 0, stored.size):
-        await asyncio.to_thread(state.update, piece)
-    return Digest(f"{algorithm}:{state.hexdigest()}")
-
-
 async def _commit(deps: Deps, repository: Repository, row: Upload, digest: Digest, stored: Stored) -> Finished:
     """Write down what is in. Bytes of the digest that were in before are looked at first, where there are any: that is
     only known in the transaction, and most pushes bring new ones."""
@@ -342,7 +302,8 @@ def _enter(
 ) -> tuple[Finished, str | None]:
     """The rows of a blob that is in, and the key that nobody needs any more. Raises as `rows.put`."""
     now = deps.clock.now()
-    if repository_rows.by_id(tx, repository.id) is None:
+    known = repository_rows.by_id(tx, repository.id)
+    if known is None:
         raise RepositoryNotFound(repository.name, repository.registry.account)
     # An upload that came without chunks has no row; one says from now on that its id is used up.
     if not _use_up(tx, row, now):
@@ -358,7 +319,10 @@ def _enter(
         now=now,
         good=good,
     )
-    return Finished(blob=blob, existed=not rows.link(tx, repository.id, blob, now)), spare
+    new = rows.link(tx, repository.id, blob, now)
+    if new:
+        quotas.blob_came(tx, deps, known, blob)
+    return Finished(blob=blob, existed=not new), spare
 
 
 def _use_up(tx: Tx, row: Upload, now: dt.datetime) -> bool:
@@ -372,6 +336,19 @@ async def _abandon(deps: Deps, repository: Repository, row: Upload) -> None:
     now = deps.clock.now()
     await deps.db.write(lambda tx: rows.close_upload(tx, row.id, "cancelled", now))
     await _store(deps, repository).abort(Staged(key=row.key, size=row.size, state=row.state))
+
+
+async def _undo(deps: Deps, repository: Repository, row: Upload, stored: Stored, *, fresh: bool) -> None:
+    """Forget bytes that are whole and durable, and that the repository may not have. `fresh`: no row tells of them."""
+    store, now = _store(deps, repository), deps.clock.now()
+    with contextlib.suppress(Unavailable):  # garbage collection finds them
+        if await deps.db.write(lambda tx: rows.close_upload(tx, row.id, "cancelled", now)) or fresh:
+            await store.delete(stored.key)
+
+
+def _size(begun: Upload | None, length: int | None) -> int:
+    """Bytes that the upload will have at least."""
+    return (0 if begun is None else begun.size) + (length or 0)
 
 
 def _begun(repository: Repository, ticket: Ticket, digest: Digest, tx: Tx) -> Upload | Literal["over"] | None:

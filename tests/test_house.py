@@ -39,6 +39,8 @@ ROOMS = (
     "uploads",
     "downloads",
     "intake",
+    "receiving",
+    "quotas",
     "integrity",
     "gc",
     "scrub",

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from registry.model import Blob, Upload
 from registry.names import Digest
+from registry.records import quotas
 from registry.records.engine import Tx
 from registry.records.tables.images import blobs, links, manifest_references, repositories, uploads
 
@@ -104,10 +105,13 @@ def link(tx: Tx, repository_id: int, blob: Blob, now: dt.datetime) -> bool:
     return True
 
 
-def unlink(tx: Tx, repository_id: int, digest: Digest) -> bool:
-    """Take the blob from the repository; False where it did not have it."""
-    mine = (_l.repository_id == repository_id) & (_l.digest == digest)
-    return tx.execute(sa.delete(links).where(mine)).rowcount > 0
+def unlink(tx: Tx, repository_id: int, blob: Blob) -> bool:
+    """Take a blob that no manifest needs from the repository; False where it did not have it."""
+    mine = (_l.repository_id == repository_id) & (_l.digest == blob.digest)
+    if tx.execute(sa.delete(links).where(mine)).rowcount == 0:
+        return False
+    quotas.blobs_go(tx, repository_id, blob.size)
+    return True
 
 
 def touch_links(tx: Tx, repository_id: int, digests: Iterable[Digest], now: dt.datetime) -> int:

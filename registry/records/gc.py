@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from registry.model import Upload
 from registry.names import Region, RegistryRef, RepositoryName
 from registry.records import blobs as blob_rows
+from registry.records import quotas
 from registry.records.engine import Tx
 from registry.records.tables.images import blobs, links, manifest_references, repositories, uploads
 from registry.records.tables.work import burials
@@ -107,6 +108,8 @@ def sweep_links(tx: Tx, *, before: dt.datetime, limit: int) -> tuple[int, list[U
     swept: dict[int, list[int]] = {}
     for row in gone:
         swept.setdefault(row.repository_id, []).append(sizes.get(row.blob_id, 0))
+    for one, each in swept.items():
+        quotas.blobs_go(tx, one, sum(each))
     return len(keys), [
         Unneeded(repository_id=one, links=len(each), bytes=sum(each)) for one, each in sorted(swept.items())
     ]

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from registry.model import Image, ImageStatus
 from registry.names import Digest, Tag
+from registry.records import quotas
 from registry.records.engine import Tx
 from registry.records.tables.images import manifest_references, manifests, tags
 from registry.records.tables.keeping import image_pulls, image_storage
@@ -99,6 +100,7 @@ def activate(tx: Tx, image: Image, status: Literal["ACTIVE", "ACTIVATING"], now:
 
 def delete(tx: Tx, image: Image) -> None:
     """Remove a manifest, the tags that name it and what it pins."""
+    quotas.image_goes(tx, image)
     tx.execute(sa.delete(manifests).where(_i.id == image.id))
 
 

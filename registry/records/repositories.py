@@ -8,12 +8,13 @@ import sqlalchemy as sa
 
 from registry.model import Repository
 from registry.names import AccountId, Region, RegistryRef, RepositoryName
-from registry.records import stamps
+from registry.records import quotas, stamps
 from registry.records.engine import Tx
 from registry.records.tables.images import repositories
 from registry.records.tables.listeners import listeners
+from registry.records.tables.quotas import account_quotas, repository_quotas
 
-_r, _n = repositories.c, listeners.c
+_r, _n, _rq, _aq = repositories.c, listeners.c, repository_quotas.c, account_quotas.c
 
 
 def find(tx: Tx, registry: RegistryRef, name: RepositoryName) -> Repository | None:
@@ -29,7 +30,7 @@ def by_id(tx: Tx, repository_id: int) -> Repository | None:
 def page(tx: Tx, registry: RegistryRef, *, after: str, limit: int) -> list[Repository]:
     """The first `limit` repositories whose name sorts behind `after`, by name."""
     statement = (
-        sa.select(repositories, _LISTENED)
+        sa.select(repositories, _LISTENED, _COUNTED)
         .where(_r.account == registry.account, _r.region == registry.region, _r.name > after)
         .order_by(_r.name)
         .limit(limit)
@@ -69,13 +70,18 @@ def update(tx: Tx, repository: Repository) -> None:
 def delete(tx: Tx, repository_id: int) -> None:
     """Remove the repository and every row that hangs on it."""
     stamps.move_policy(tx)
+    quotas.repository_goes(tx, repository_id)
     tx.execute(sa.delete(repositories).where(_r.id == repository_id))
 
 
-# In the statement that is made anyway: where nobody listens, no change of an image costs one more.
+# In the statement that is made anyway: where nobody listens, and nothing has a quota, no change of an image costs one
+# more.
 _LISTENED = sa.exists().where(_n.account.in_((_r.account, "")), _n.region.in_((_r.region, ""))).label("listened")
-_BY_ID: sa.Select[Any] = sa.select(repositories, _LISTENED).where(_r.id == sa.bindparam("id"))
-_BY_NAME: sa.Select[Any] = sa.select(repositories, _LISTENED).where(
+_COUNTED = sa.or_(sa.exists().where(_rq.repository_id == _r.id), sa.exists().where(_aq.account == _r.account)).label(
+    "counted"
+)
+_BY_ID: sa.Select[Any] = sa.select(repositories, _LISTENED, _COUNTED).where(_r.id == sa.bindparam("id"))
+_BY_NAME: sa.Select[Any] = sa.select(repositories, _LISTENED, _COUNTED).where(
     _r.account == sa.bindparam("account"), _r.region == sa.bindparam("region"), _r.name == sa.bindparam("name")
 )
 
@@ -106,6 +112,7 @@ def _repository(row: sa.Row[Any]) -> Repository:
         policy_bindings=json.loads(row.policy_bindings) if row.policy_bindings else {},
         resource_tags=json.loads(row.resource_tags),
         listened=bool(row.listened),
+        counted=bool(row.counted),
     )
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from registry.model import Holding
 from registry.names import AccountId, Region, RegistryRef, RepositoryName
 from registry.records.engine import Tx
-from registry.records.tables.images import blobs, links, manifests, repositories
+from registry.records.tables.images import blobs, links, manifest_references, manifests, repositories
 
-_b, _l, _i, _r = (table.c for table in (blobs, links, manifests, repositories))
+_b, _l, _i, _r, _x = (table.c for table in (blobs, links, manifests, repositories, manifest_references))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,23 @@ def of_account(tx: Tx, account: AccountId, region: Region | None = None) -> Usag
     if region is not None:
         mine = mine.where(_r.region == region)
     return _usage(tx, _l.repository_id.in_(mine), _i.repository_id.in_(mine))
+
+
+def holding(tx: Tx, holder: int | AccountId) -> Holding:
+    """What quotas count of a repository, by its id, or of an account; from all of its rows."""
+    if isinstance(holder, int):
+        mine = sa.select(_r.id).where(_r.id == holder)
+    else:
+        mine = sa.select(_r.id).where(_r.account == holder)
+    needed = sa.exists().where(_x.repository_id == _l.repository_id, _x.digest == _l.digest)
+    held = _l.repository_id.in_(mine)
+    distinct = sa.select(_b.id, _b.size).where(_b.id.in_(sa.select(_l.blob_id).where(held, needed))).subquery()
+    spare = sa.select(_b.size).join(links, _l.blob_id == _b.id).where(held, ~needed).subquery()
+    _, blob_bytes = _sum(tx, sa.select(sa.func.count(), sa.func.sum(distinct.c.size)).select_from(distinct))
+    _, unneeded = _sum(tx, sa.select(sa.func.count(), sa.func.sum(spare.c.size)).select_from(spare))
+    pushed = _i.repository_id.in_(mine)
+    images, manifest_bytes = _sum(tx, sa.select(sa.func.count(), sa.func.sum(_i.body_size)).where(pushed))
+    return Holding(images=images, needed_bytes=blob_bytes + manifest_bytes, unneeded_bytes=unneeded)
 
 
 def by_repository(tx: Tx, *, after: int, limit: int) -> list[tuple[int, RegistryRef, RepositoryName, Usage]]:

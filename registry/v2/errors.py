@@ -40,6 +40,7 @@ TABLE: Final[Mapping[type[Exception], tuple[str, int]]] = {
     errors.NotAuthenticated: ("UNAUTHORIZED", 401),
     errors.AccessDenied: ("DENIED", 403),
     errors.Limited: ("TOOMANYREQUESTS", 429),
+    errors.QuotaExceeded: ("DENIED", 403),  # clients would wait and try again at 429, for what no wait changes
     errors.Unavailable: ("UNSUPPORTED", 503),
     BodyCut: ("BLOB_UPLOAD_INVALID", 408),
 }

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 
 from aiohttp import web
 
-from registry import layers, repositories, settings, uploads
+from registry import layers, quotas, repositories, settings, uploads
 from registry.errors import RepositoryNotFound, SizeInvalid
 from registry.model import Repository
 from registry.names import ALGORITHMS, BadName, Digest, RepositoryName, repository_arn
@@ -34,8 +34,9 @@ async def begin(call: Call) -> web.StreamResponse:
         if has_body:
             await call.context.authorize("ecr:UploadLayerPart", call.arn)
         ticket = uploads.open_ticket(call.deps, repository, upload)
-        await uploads.finish(call.deps, repository, ticket, digest, _body(call))
+        await uploads.finish(call.deps, repository, ticket, digest, _body(call), length=_coming(call))
         return _created(call, digest)
+    await quotas.room(call.deps, repository)
     return _accepted(call, upload, 0, 202, OCI_Chunk_Min_Length=str(call.deps.settings.storage.min_chunk))
 
 
@@ -43,7 +44,8 @@ async def append(call: Call) -> web.StreamResponse:
     """PATCH: add a chunk."""
     repository, ticket = await _ticket(call)
     start, length = _content_range(call.request)
-    upload = await uploads.append(call.deps, repository, ticket, _body(call, length), start=start)
+    chunks, coming = _body(call, length), _coming(call, length)
+    upload = await uploads.append(call.deps, repository, ticket, chunks, start=start, length=coming)
     return _accepted(call, call.reference, upload.size, 202)
 
 
@@ -58,7 +60,8 @@ async def finish(call: Call) -> web.StreamResponse:
     if bodies.has_body(call.request):
         await call.context.authorize("ecr:UploadLayerPart", call.arn)
         chunks = _body(call, length)
-    await uploads.finish(call.deps, repository, ticket, digest, chunks, start=start)
+    coming = _coming(call, length)
+    await uploads.finish(call.deps, repository, ticket, digest, chunks, start=start, length=coming)
     return _created(call, digest)
 
 
@@ -114,6 +117,11 @@ def _body(call: Call, length: int | None = None) -> AsyncIterable[bytes]:
         call.request, floor_seconds=given.limits.body_floor_seconds, lending=given.storage.direct_uploads
     )
     return body if length is None or call.request.content_length is not None else _exactly(body, length)
+
+
+def _coming(call: Call, length: int | None = None) -> int | None:
+    """How many bytes the body will have, as far as the client says. `length`: as Content-Range has it."""
+    return length if call.request.content_length is None else call.request.content_length
 
 
 async def _exactly(chunks: AsyncIterable[bytes], length: int) -> AsyncIterator[bytes]:
