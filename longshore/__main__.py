@@ -34,6 +34,8 @@ COMMANDS: Final = {
     "lifecycle": _Entry(
         "longshore.cli.lifecycle:lifecycle", "Carry out lifecycle policies now, or say what they would do."
     ),
+    "usage": _Entry("longshore.cli.usage:usage", "Show how much accounts and repositories hold."),
+    "quota": _Entry("longshore.cli.quota:quota", "Set what accounts and repositories may hold."),
     "cert": _Entry("longshore.cli.cert:cert", "Make a TLS certificate, and say how clients come to trust it."),
     "config": _Entry("longshore.cli.config:config", "Show and check the configuration."),
     "admin": _Entry("longshore.cli.admin:admin", "Manage accounts, and the policies that bound them."),

@@ -99,6 +99,7 @@ def build(config: Config, listen_url: str) -> Deps:
             auth=config.auth,
             storage=config.storage,
             limits=config.limits,
+            quotas=config.quotas,
             audit=config.audit,
             gc=config.gc,
             jobs=config.jobs,

@@ -21,6 +21,7 @@ Kind = Literal[
     "reference-missing",
     "tag",
     "upload",
+    "quota",
     "litter",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
@@ -41,6 +42,7 @@ TO_DO: Final[Mapping[Kind, str]] = {
     "reference-missing": "push the image again",
     "tag": "push an image by this tag again",
     "upload": "begin this upload again",
+    "quota": "count anew by `longshore quota recount`",
     "litter": "nothing: it harms nobody, and garbage collection takes it away",
 }
 

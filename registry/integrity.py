@@ -21,11 +21,12 @@ from typing import Final, Literal, TypeVar
 from registry import manifests
 from registry.errors import DatabaseDamaged, ManifestInvalid, StorageUnavailable, TooLarge
 from registry.findings import KINDS, Finding, ImageName, Kind, Report
-from registry.model import Blob, Upload
+from registry.model import Blob, Holding, Quota, Upload
 from registry.names import ALGORITHMS, Digest, Region
 from registry.records import blobs as blob_rows
-from registry.records import checks, schema
+from registry.records import checks, quotas, schema, usage
 from registry.records.engine import Opened, Tx
+from registry.records.usage import Holder
 from registry.storage.base import BlobStore, Staged, StoreMismatch, Stores
 
 T = TypeVar("T")
@@ -87,6 +88,7 @@ class _Check:
         await self._blobs()
         await self._manifests()
         await self._relations()
+        await self._quotas()
         await self._uploads()
         for region, store in self._of_region.items():
             await self._keys(region, store)
@@ -327,10 +329,26 @@ class _Check:
             await self._report("reference-missing", row.digest, message, images=_above(row.manifest_id))
         self._counts["reference-missing"] += references.count - len(references.rows)
 
+    async def _quotas(self) -> None:
+        """Counts, each against what is there, in one snapshot."""
+        for holder in await self._look(quotas.holders):
+            found, exact = await self._look(functools.partial(_counted, holder=holder))
+            if found is not None and found.holding != exact:
+                subject = f"account {holder}" if isinstance(holder, str) else f"repository {holder}"
+                await self._report("quota", subject, f"counted is {_told(found.holding)}, there is {_told(exact)}")
+
 
 def _above(manifest_id: int) -> Callable[[Tx], tuple[list[ImageName], int]]:
     """The image of a manifest, and the indexes that list it."""
     return functools.partial(checks.images_with_manifest, manifest_id=manifest_id, limit=_SHOWN_IMAGES)
+
+
+def _counted(tx: Tx, *, holder: Holder) -> tuple[Quota | None, Holding]:
+    return quotas.find(tx, holder), usage.holding(tx, holder)
+
+
+def _told(held: Holding) -> str:
+    return f"{held.images} images, {held.needed_bytes} bytes needed and {held.unneeded_bytes} not"
 
 
 def _wrong_manifests(tx: Tx, *, after: int) -> tuple[int, int, list[tuple[int, str, Kind, str]]]:

@@ -7,6 +7,7 @@ one gets in. Where nothing has a quota, nothing is counted, and a push runs no s
 """
 
 import dataclasses
+import functools
 
 from registry import allowance
 from registry.allowance import Allowance, Excess
@@ -19,6 +20,7 @@ from registry.records import quotas as rows
 from registry.records import repositories as repository_rows
 from registry.records import stamps
 from registry.records.engine import Tx
+from registry.records.usage import Holder
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,14 @@ async def remove_from_repository(deps: Deps, registry: RegistryRef, name: Reposi
     )
 
 
+async def recount(deps: Deps) -> int:
+    """Count everything anew; how many counts were wrong."""
+    wrong = 0
+    for holder in await deps.db.read(rows.holders):
+        wrong += await deps.db.write(functools.partial(rows.recount, holder=holder))
+    return wrong
+
+
 async def page_of_accounts(deps: Deps, *, after: str, limit: int) -> list[Listed]:
     """Accounts that have a quota or are counted, behind one, in order."""
     found = await deps.db.read(lambda tx: rows.accounts(tx, after=after, limit=limit))
@@ -206,11 +216,11 @@ def _refusal(holder: str, excess: Excess, *, at_least: bool = False) -> QuotaExc
     )
 
 
-def _allow(tx: Tx, deps: Deps, holder: rows.Holder, bytes_allowed: int | None, images_allowed: int | None) -> Quota:
+def _allow(tx: Tx, deps: Deps, holder: Holder, bytes_allowed: int | None, images_allowed: int | None) -> Quota:
     return rows.allow(tx, holder, bytes_allowed=bytes_allowed, images_allowed=images_allowed, now=deps.clock.now())
 
 
-def _remove(tx: Tx, deps: Deps, holder: rows.Holder, *, keep: bool) -> bool:
+def _remove(tx: Tx, deps: Deps, holder: Holder, *, keep: bool) -> bool:
     """`keep`: it is counted for the settings' sake."""
     found = rows.find(tx, holder)
     if found is None or found.set_at is None:

@@ -41,6 +41,7 @@ ROOMS = (
     "intake",
     "receiving",
     "quotas",
+    "usage",
     "integrity",
     "gc",
     "scrub",

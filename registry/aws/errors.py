@@ -54,6 +54,7 @@ _CODES: Final[Mapping[type[LongshoreError], str]] = {
     errors.ManifestInvalid: "InvalidParameterException",
     errors.SizeInvalid: "InvalidParameterException",
     errors.TooLarge: "InvalidParameterException",
+    errors.QuotaExceeded: "LimitExceededException",
     errors.RangeInvalid: "InvalidLayerPartException",
     errors.UploadConflict: "InvalidLayerPartException",
     errors.TooManyRequests: "ThrottlingException",

@@ -69,7 +69,7 @@ async def upload_layer_part(ctx: Context, req: Params) -> Result:
             "layerPartBlob", "the part must have as many bytes as partFirstByte and partLastByte say, at least one"
         )
     try:
-        new = await uploads.append(ctx.deps, repository, _ticket(upload), _one(part), start=first)
+        new = await uploads.append(ctx.deps, repository, _ticket(upload), _one(part), start=first, length=len(part))
     except RangeInvalid as error:
         raise InvalidLayerPart(upload.id, repository.name, repository.registry.account, error.size - 1) from None
     return {**_names(repository), "uploadId": upload.id, "lastByteReceived": new.size - 1}

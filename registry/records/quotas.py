@@ -20,8 +20,7 @@ from registry.records import usage
 from registry.records.engine import Tx
 from registry.records.tables.images import blobs, links, manifest_references, repositories
 from registry.records.tables.quotas import account_quotas, repository_quotas
-
-Holder = int | AccountId  # a repository, by its id, or an account
+from registry.records.usage import Holder
 
 _b, _l, _x, _r, _rq, _aq = (
     table.c for table in (blobs, links, manifest_references, repositories, repository_quotas, account_quotas)
@@ -69,10 +68,12 @@ def forget(tx: Tx, holder: Holder) -> None:
     tx.execute(sa.delete(table).where(mine))
 
 
-def recount(tx: Tx, holder: Holder) -> None:
-    """Count all that is there."""
+def recount(tx: Tx, holder: Holder) -> bool:
+    """Count all that is there; whether that changes anything."""
     table, mine = _row_of(holder)
-    tx.execute(sa.update(table).where(mine).values(**_columns(usage.holding(tx, holder))))
+    found, now = find(tx, holder), usage.holding(tx, holder)
+    tx.execute(sa.update(table).where(mine).values(**_columns(now)))
+    return found is not None and found.holding != now
 
 
 def move(tx: Tx, holder: Holder, change: Holding) -> Quota | None:
@@ -85,6 +86,12 @@ def move(tx: Tx, holder: Holder, change: Holding) -> Quota | None:
     }
     row = tx.execute(sa.update(table).where(mine).values(**added).returning(table)).one_or_none()
     return None if row is None else _quota(row)
+
+
+def holders(tx: Tx) -> list[Holder]:
+    """All that are counted."""
+    counted: list[Holder] = [AccountId(one) for one in tx.execute(sa.select(_aq.account)).scalars()]
+    return [*counted, *tx.execute(sa.select(_rq.repository_id)).scalars()]
 
 
 def accounts(tx: Tx, *, after: str, limit: int) -> list[tuple[AccountId, Quota]]:

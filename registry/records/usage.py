@@ -19,6 +19,9 @@ from registry.records.tables.images import blobs, links, manifest_references, ma
 _b, _l, _i, _r, _x = (table.c for table in (blobs, links, manifests, repositories, manifest_references))
 
 
+Holder = int | AccountId  # a repository, by its id, or an account
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Distinct blobs with their bytes, and manifests with theirs."""
@@ -42,12 +45,9 @@ def of_account(tx: Tx, account: AccountId, region: Region | None = None) -> Usag
     return _usage(tx, _l.repository_id.in_(mine), _i.repository_id.in_(mine))
 
 
-def holding(tx: Tx, holder: int | AccountId) -> Holding:
-    """What quotas count of a repository, by its id, or of an account; from all of its rows."""
-    if isinstance(holder, int):
-        mine = sa.select(_r.id).where(_r.id == holder)
-    else:
-        mine = sa.select(_r.id).where(_r.account == holder)
+def holding(tx: Tx, holder: Holder) -> Holding:
+    """What quotas count, from all rows."""
+    mine = _repositories_of(holder)
     needed = sa.exists().where(_x.repository_id == _l.repository_id, _x.digest == _l.digest)
     held = _l.repository_id.in_(mine)
     distinct = sa.select(_b.id, _b.size).where(_b.id.in_(sa.select(_l.blob_id).where(held, needed))).subquery()
@@ -59,9 +59,27 @@ def holding(tx: Tx, holder: int | AccountId) -> Holding:
     return Holding(images=images, needed_bytes=blob_bytes + manifest_bytes, unneeded_bytes=unneeded)
 
 
-def by_repository(tx: Tx, *, after: int, limit: int) -> list[tuple[int, RegistryRef, RepositoryName, Usage]]:
-    """What each repository holds, by its id: the first `limit` behind `after`."""
+def shared_bytes(tx: Tx, holder: Holder) -> int:
+    """Bytes of its blobs that other repositories hold too, or other accounts: they would stay if it went."""
+    others = links.alias()
+    is_shared = sa.exists().where(others.c.blob_id == _b.id, others.c.repository_id.not_in(_repositories_of(holder)))
+    held = _b.id.in_(sa.select(_l.blob_id).where(_l.repository_id.in_(_repositories_of(holder))))
+    return _sum(tx, sa.select(sa.func.count(), sa.func.sum(_b.size)).where(held, is_shared))[1]
+
+
+def described_bytes(tx: Tx, holder: Holder) -> int:
+    """The sizes of its images as DescribeImages says them, added up: what they share counts for each of them."""
+    mine = _i.repository_id.in_(_repositories_of(holder))
+    return _sum(tx, sa.select(sa.func.count(), sa.func.sum(_i.image_size)).where(mine))[1]
+
+
+def by_repository(
+    tx: Tx, *, after: int, limit: int, account: AccountId | None = None
+) -> list[tuple[int, RegistryRef, RepositoryName, Usage]]:
+    """What each repository, of one account or of all, holds, by its id: the first `limit` behind `after`."""
     page = sa.select(_r.id, _r.account, _r.region, _r.name).where(_r.id > after).order_by(_r.id).limit(limit)
+    if account is not None:
+        page = page.where(_r.account == account)
     return [
         (row.id, RegistryRef(row.account, Region(row.region)), RepositoryName(row.name), of_repository(tx, row.id))
         for row in tx.execute(page).all()
@@ -71,6 +89,10 @@ def by_repository(tx: Tx, *, after: int, limit: int) -> list[tuple[int, Registry
 def accounts(tx: Tx) -> Sequence[AccountId]:
     """Every account that has a repository, in order."""
     return [AccountId(one) for one in tx.execute(sa.select(_r.account).distinct().order_by(_r.account)).scalars()]
+
+
+def _repositories_of(holder: Holder) -> sa.Select[Any]:
+    return sa.select(_r.id).where(_r.id == holder if isinstance(holder, int) else _r.account == holder)
 
 
 def _usage(tx: Tx, held: sa.ColumnElement[bool], pushed: sa.ColumnElement[bool]) -> Usage:
