@@ -71,7 +71,7 @@ class RunningServer:
             self._relay = RoundRobin()
             self.environment.setdefault("LONGSHORE_REGISTRY__PUBLIC_URL", self._relay.url)
             for number in range(2, servers + 1):
-                own = data if self._keeps_bytes_on_disk else data.with_name(f"{data.name}-{number}")
+                own = data if self._needs_its_directory else data.with_name(f"{data.name}-{number}")
                 self.others.append(_Other(own, *arguments, **self.environment))
         self.url = ""
         self.output: list[str] = []  # lines of standard output and standard error
@@ -97,8 +97,10 @@ class RunningServer:
         return elsewhere.servers_of(self.data)
 
     @property
-    def _keeps_bytes_on_disk(self) -> bool:
-        return self.environment.get("LONGSHORE_STORAGE__KIND", "disk") == "disk"
+    def _needs_its_directory(self) -> bool:
+        """Whether rows or bytes lie in the data directory, so that servers can only share it."""
+        on_disk = self.environment.get("LONGSHORE_STORAGE__KIND", "disk") == "disk"
+        return on_disk or "LONGSHORE_DATABASE__URL" not in self.environment
 
     def start(self) -> None:
         """Return when it says that it is ready. Raises AssertionError with its output where it ends instead."""
