@@ -42,6 +42,13 @@ def _mounts() -> bool:
         return True
 
 
+def _has_loop_devices() -> bool:
+    """Whether a file can be mounted as a disk: the kernel's part, which a container's may not have."""
+    if os.geteuid() or shutil.which("mkfs.ext4") is None or not Path("/dev/loop-control").exists():
+        return False
+    return subprocess.run(["losetup", "--find"], capture_output=True).returncode == 0
+
+
 def terraform_plugins() -> Path | None:
     """The folder with Terraform's AWS provider, which LONGSHORE_TEST_TF_PLUGINS names."""
     named = os.environ.get("LONGSHORE_TEST_TF_PLUGINS", "")
@@ -63,6 +70,7 @@ PARTS: Final[Mapping[str, Callable[[], bool]]] = {
     "cosign": _found("cosign"),
     "terraform": lambda: _found("terraform")() and terraform_plugins() is not None,
     "tmpfs": lambda: os.geteuid() == 0 and _mounts(),
+    "loop-device": _has_loop_devices,
     "strace": _found("strace"),
     "nginx": _found("nginx"),
     "systemd-analyze": _found("systemd-analyze"),
@@ -72,7 +80,9 @@ PARTS: Final[Mapping[str, Callable[[], bool]]] = {
     "minio": _named("LONGSHORE_TEST_MINIO"),
 }
 # Parts that CI cannot be asked for: in no package registry, part of the machine, or too long to build.
-OPTIONAL: Final = frozenset({"cosign", "helm", "systemd-analyze", "terraform", "oci-conformance", "minio"})
+OPTIONAL: Final = frozenset(
+    {"cosign", "helm", "loop-device", "systemd-analyze", "terraform", "oci-conformance", "minio"}
+)
 
 passed: Final[collections.Counter[str]] = collections.Counter()
 
