@@ -8,10 +8,13 @@ VENV := .venv
 PARALLEL ?= 2
 BIN := $(VENV)/bin
 
-.PHONY: serve test lint format lock bench clean
+.PHONY: serve dev-s3 test lint format lock bench clean
 
 serve: $(VENV)/runtime $(patsubst %,$(VENV)/extra-%,$(subst $(comma), ,$(EXTRAS)))   ## run the server on its embedded defaults
 	$(BIN)/longshore serve $(ARGS)
+
+dev-s3: $(VENV)/extra-s3 ## a real S3 server to develop with, and how to point `serve` at it
+	$(BIN)/python deploy/dev_s3.py $(ARGS)
 
 test: $(VENV)/dev        ## check style, types and house laws, then run every test
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
@@ -33,7 +36,7 @@ lock:                    ## rewrite the locked requirements from pyproject.toml 
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes --extra postgres pyproject.toml -c requirements-dev.lock -o requirements-postgres.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .dev-s3
 
 $(VENV)/runtime: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
