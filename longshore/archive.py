@@ -5,9 +5,10 @@
     states/<id>/longshore.db     the database, in one file
     states/<id>/master.key ...   keys and certificates, under the names that they have in the data directory
     blobs/<region>/              stores, with the identity and the keys of the originals
+    stores/<identity>/           others of a region that has several
     drafts/                      copies that are not whole yet
 
-A file in `blobs` is whole and on the disk before it gets its name. Keys are never used twice, so a file that an earlier
+A file of a store is whole and on the disk before it gets its name. Keys are never used twice, so a file that an earlier
 backup left is the one that a later one needs. Until `backup.json` is replaced, the backup of before counts.
 """
 
@@ -27,12 +28,15 @@ import msgspec
 
 from longshore import files
 from registry.errors import StorageUnavailable
-from registry.names import Digest, Region
+from registry.model import KnownStore
+from registry.names import Digest
+from registry.storage import disk
 from registry.storage.base import BlobStore
 from registry.storage.disk import DiskStore, sync_directory
 
 FORMAT: Final = 1
-DESCRIPTION, LOCK, STATES, BLOBS, DRAFTS = "backup.json", "backup.lock", "states", "blobs", "drafts"
+DESCRIPTION, LOCK, STATES, DRAFTS = "backup.json", "backup.lock", "states", "drafts"
+BLOBS, STORES = "blobs", "stores"
 _PIECE: Final = 1024 * 1024
 
 
@@ -54,7 +58,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     state: str
     created_at: dt.datetime  # when the database was copied: what was acknowledged before is in the backup
     schema: str
-    stores: dict[str, str]  # identity by region
+    stores: dict[str, str]  # identity of what new bytes go to, by region
     files: dict[str, File]  # of the state, by their names in a data directory
     blobs: int
     bytes: int  # of blobs and open uploads
@@ -92,17 +96,26 @@ class Archive:
         content = msgspec.json.format(msgspec.json.encode(description), indent=2) + b"\n"
         files.replace(self.root / DESCRIPTION, content)
 
-    def store(self, region: Region, store_id: str, *, make: bool) -> DiskStore:
-        """The copy of a region's store. Raises BackupTrouble for another store's, StoreMismatch where there is none."""
+    def store(self, known: KnownStore, *, make: bool) -> DiskStore:
+        """The copy of a store. Raises BackupTrouble for another store's, StoreMismatch where there is none."""
+        root = self.root / BLOBS / known.region
+        there = disk.found(root, known.region)
+        if there != known.store_id and (there is not None or known.role != "main"):
+            root = self.root / STORES / known.store_id
         if make:
-            (self.root / BLOBS).mkdir(mode=0o700, exist_ok=True)
-        store = DiskStore(self.root / BLOBS / region, region, make=make, store_id=store_id)
-        if store.store_id != store_id:
+            root.parent.mkdir(mode=0o700, exist_ok=True)
+        store = DiskStore(root, known.region, make=make, store_id=known.store_id)
+        if store.store_id != known.store_id:
             raise BackupTrouble(
-                f"{store.root} holds the bytes of store {store.store_id}, not of {store_id}: "
+                f"{store.root} holds the bytes of store {store.store_id}, not of {known.store_id}: "
                 "back up into another directory"
             )
         return store
+
+    def copies(self) -> list[Path]:
+        """Where copies of stores lie."""
+        places = (self.root / BLOBS, self.root / STORES)
+        return [entry for place in places if place.exists() for entry in place.iterdir()]
 
     @contextlib.contextmanager
     def held(self, *, alone: bool) -> Iterator[None]:

@@ -19,7 +19,7 @@ import datetime as dt
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +31,7 @@ from registry.findings import ImageName
 from registry.model import Blob, Upload
 from registry.names import Digest, Region
 from registry.records import blobs as blob_rows
-from registry.records import checks, copies, schema
+from registry.records import checks, copies, installation, schema
 from registry.records.engine import Database, Tx
 from registry.storage.base import BlobStore, Stores
 from registry.storage.disk import DiskStore, sync_directory
@@ -85,17 +85,17 @@ def make(config: Config, destination: Path, *, verify: bool, watch: Watch) -> Ma
                 "store, as docs/backup.md describes"
             )
         db.read_here(schema.require)
-        known = db.read_here(checks.store_ids)
-        _check_same(target, known)
-        for region in known:
-            stores.of(region)
+        known = db.read_here(installation.known_stores)
+        _check_same(target, {one.store_id for one in known})
+        for one in known:
+            stores.holding(one.region, one.store_id)
         made = archive.make_directory(destination)
         try:
             with target.held(alone=True):
                 result = asyncio.run(stores.during(_Work(data, db, stores, target, verify=verify, watch=watch).run()))
         except BaseException:
             # What was copied is used by the next backup. Where nothing was, nothing is left behind.
-            if made is not None and not (destination / archive.BLOBS).exists():
+            if made is not None and not target.copies():
                 shutil.rmtree(made)
             raise
     return dataclasses.replace(result, seconds=time.monotonic() - started)
@@ -109,9 +109,9 @@ def _check_places(destination: Path, data: Path) -> None:
         raise BackupTrouble(f"{destination} is not empty and holds no backup: name an empty or a new directory")
 
 
-def _check_same(target: Archive, known: Mapping[Region, str]) -> None:
+def _check_same(target: Archive, known: Set[str]) -> None:
     found = target.description()
-    if found is not None and not dict(known).items() & found.stores.items():
+    if found is not None and not known & set(found.stores.values()):
         raise BackupTrouble(f"{target.root} holds the backup of another installation: name another directory")
 
 
@@ -132,7 +132,7 @@ class _Work:
         self._data, self._db, self._stores, self._target = data, db, stores, target
         self._verify, self._watch = verify, watch
         self._pairs: dict[str, _Pair] = {}  # by the store's identity
-        self._by_region: dict[Region, _Pair] = {}
+        self._by_region: dict[Region, _Pair] = {}  # of these, what uploads are in
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._copied = self._copied_bytes = 0
         self._touched: set[Path] = set()  # directories with new names in them
@@ -178,10 +178,12 @@ class _Work:
             if troubles:
                 raise DatabaseDamaged(troubles[0])
             self._total = checks.totals(tx)["bytes"]
-            for region, store_id in checks.store_ids(tx).items():
-                copied = self._target.store(region, store_id, make=True)
-                pair = _Pair(source=self._stores.of(region), copy=copied)
-                self._pairs[store_id] = self._by_region[region] = pair
+            for one in installation.known_stores(tx):
+                copied = self._target.store(one, make=True)
+                pair = _Pair(source=self._stores.holding(one.region, one.store_id), copy=copied)
+                self._pairs[one.store_id] = pair
+                if one.role == "main":
+                    self._by_region[one.region] = pair
             last = 0
             while page := blob_rows.page(tx, after=last, limit=_PAGE):
                 last = page[-1].id
@@ -263,7 +265,8 @@ class _Work:
                 (state / name).parent.mkdir(mode=0o700, exist_ok=True)
                 files[name] = archive.copy_file(source, state / name)
         archive.sync(state / wiring.DATABASE)
-        places = (state / TLS, state, state.parent, self._target.root / archive.BLOBS, self._target.root)
+        stores = (self._target.root / archive.BLOBS, self._target.root / archive.STORES)
+        places = (state / TLS, state, state.parent, *stores, self._target.root)
         for directory in (*self._touched, *places):
             if directory.exists():
                 sync_directory(directory)
@@ -276,7 +279,7 @@ class _Work:
                 state=state_id,
                 created_at=now,
                 schema=schema.version(tx) or "",
-                stores={str(region): store_id for region, store_id in checks.store_ids(tx).items()},
+                stores={one.region: one.store_id for one in installation.known_stores(tx) if one.role == "main"},
                 files=files,
                 blobs=self._blobs,
                 bytes=self._total,
@@ -298,6 +301,11 @@ class _Work:
     async def _prune(self, state: Path) -> int:
         """Delete bytes that only earlier states needed; how many files that were."""
         removed, ever = 0, dt.datetime.now(dt.UTC) + _EVER
+        used = {pair.copy.root for pair in self._pairs.values()}
+        for root in self._target.copies():
+            if root not in used:  # of a store that rows do not name any more
+                removed += sum(1 for _ in root.glob("??/*"))
+                shutil.rmtree(root)
         with copies.opened(state / wiring.DATABASE) as tx:
             for pair in self._pairs.values():
                 batch: list[str] = []

@@ -130,19 +130,26 @@ class ConfigError(Exception):
 SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     field.name: field.type for field in msgspec.structs.fields(Config) if field.name != "warnings"
 }
+# Keys of [storage] that a table [storage.regions.<region>] may hold too, and the tables of PLACES as well.
+PER_REGION: Final = tuple(field.name for field in msgspec.structs.fields(options.Place))
+# Tables below [storage], and below that of a region, which are made of these keys.
+PLACES: Final = ("previous", "archive")
 # Every setting, `http.port`, and its type with its bounds and description.
 SETTINGS: Final[dict[str, Any]] = {
     f"{section}.{field.name}": field.type
     for section, kind in SECTIONS.items()
     for field in msgspec.structs.fields(kind)
-    if (section, field.name) != ("storage", "regions")  # tables of settings, in the file alone
+    if section != "storage" or field.name not in (*PLACES, "regions")  # tables of settings
 }
-# Keys of [storage] that a table [storage.regions.<region>] may hold too.
-PER_REGION: Final = tuple(field.name for field in msgspec.structs.fields(options.Place))
 DEFAULTS: Final[dict[str, Any]] = {
     setting: getattr(getattr(Config(), setting.partition(".")[0]), setting.partition(".")[2]) for setting in SETTINGS
 }
-SECRETS: Final = frozenset({"database.url", "metrics.token", "secrets.master_key", "storage.secret_access_key"})
+# Those in tables below [storage], `storage.previous.kind`: each is to its place what `storage.kind` is to [storage].
+BELOW: Final = {f"storage.{table}.{key}": f"storage.{key}" for table in PLACES for key in PER_REGION}
+SECRETS: Final = frozenset(
+    {"database.url", "metrics.token", "secrets.master_key", "storage.secret_access_key"}
+    | {f"storage.{table}.secret_access_key" for table in PLACES}
+)
 LISTS: Final = frozenset({"http.trusted_proxies", "egress.allow"})  # comma-separated in the environment
 
 _PREFIX: Final = "LONGSHORE_"
@@ -182,13 +189,13 @@ def load(*, data: Path | None, file: Path | None, env: Mapping[str, str], flags:
         else:
             tree[section][key] = _converted(one)
             origins[one.setting] = one.origin
-    tree["storage"]["regions"] = _places(tree["storage"], regions)
+    tree["storage"] = _storage(tree["storage"], regions)
     built: dict[str, Any] = {section: kind(**tree[section]) for section, kind in SECTIONS.items()}
     config = Config(**built, warnings=tuple(_warnings(env)))
     _check_tls_pair(config, origins)
-    _check_place(config.storage, origins.get("storage.kind", "default"))
-    for region, place in config.storage.regions.items():
-        _check_place(place, f"table [storage.regions.{region}]")
+    _check_home(config.storage, "storage", origins.get("storage.kind", "default"))
+    for region, home in config.storage.regions.items():
+        _check_home(home, f"storage.regions.{region}", f"table [storage.regions.{region}]")
     return config
 
 
@@ -215,6 +222,9 @@ def _from_file(file: Path) -> Iterator[_Given]:
             if setting == "storage.regions":
                 yield from _from_regions(value, origin)
                 continue
+            if section == "storage" and key in PLACES:
+                yield from _from_place(setting, value, origin)
+                continue
             if setting not in SETTINGS:
                 raise ConfigError(f"{_one_line(setting)}: there is no such setting{_nearest(setting)} ({origin})")
             yield _Given(setting, value, origin, True)
@@ -231,22 +241,65 @@ def _from_regions(tables: object, origin: str) -> Iterator[_Given]:
         except BadName as error:
             raise ConfigError(f"storage.regions: {_shown('', region)}: {error.why} ({origin})") from None
         for key, value in table.items():
-            if key not in PER_REGION:
-                close = difflib.get_close_matches(key, PER_REGION, 1)
-                hint = f"; did you mean {close[0]}?" if close else ""
-                name = _one_line(f"storage.regions.{region}.{key}")
-                raise ConfigError(f"{name}: there is no such setting{hint} ({origin})")
+            if key in PLACES:
+                yield from _from_place(f"storage.regions.{region}.{key}", value, origin, region)
+                continue
+            _require_known(key, f"storage.regions.{region}", origin)
             yield _Given(f"storage.{key}", value, f"{origin}, table [storage.regions.{region}]", True, region)
 
 
-def _places(storage: Mapping[str, Any], regions: Mapping[str, Mapping[str, Any]]) -> dict[str, options.Place]:
-    """Regions with a table of their own: what it does not say is as in [storage]."""
-    common = {key: value for key, value in storage.items() if key in PER_REGION}
-    return {region: options.Place(**{**common, **own}) for region, own in regions.items()}
+def _from_place(name: str, table: object, origin: str, region: str = "") -> Iterator[_Given]:
+    if not isinstance(table, dict):
+        raise ConfigError(f"{name}: is a table, so it is written [{name}] ({origin})")
+    for key, value in table.items():
+        _require_known(key, name, origin)
+        setting = f"storage.{name.rpartition('.')[2]}.{key}"
+        yield _Given(setting, value, f"{origin}, table [{name}]" if region else origin, True, region)
+
+
+def _require_known(key: str, table: str, origin: str) -> None:
+    if key not in PER_REGION:
+        close = difflib.get_close_matches(key, PER_REGION, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ConfigError(f"{_one_line(f'{table}.{key}')}: there is no such setting{hint} ({origin})")
+
+
+def _storage(given: Mapping[str, Any], regions: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """[storage] with its tables. What a region's table does not say is as in [storage]; what that of the archive does
+    not say is as where all other bytes of its region lie, so that a storage class alone will do. Where bytes lay before
+    has nothing to do with where they lie now."""
+    plain = _plain(given)
+    common = {key: value for key, value in plain.items() if key in PER_REGION}
+    homes = {region: options.Home(**_home({**common, **_plain(own)}, given, own)) for region, own in regions.items()}
+    return _home(plain, given) | {"regions": homes}
+
+
+def _home(place: Mapping[str, Any], *tables: Mapping[str, Any]) -> dict[str, Any]:
+    """A place with its tables, of which the last that says a thing holds."""
+    previous = [options.Place(**found) for table in tables if (found := _table(table, "previous"))]
+    archive = {key: value for table in tables for key, value in _table(table, "archive").items()}
+    common = {key: value for key, value in place.items() if key in PER_REGION}
+    beside = {**common, "prefix": options.archive_prefix(place.get("prefix", ""))}
+    if previous and not _table(tables[-1], "previous") and previous[-1].spot == options.Place(**common).spot:
+        previous = []  # said for all regions, and this one stays where it is
+    return {
+        **place,
+        "previous": previous[-1] if previous else None,
+        "archive": options.Place(**{**beside, **archive}) if archive else None,
+    }
+
+
+def _table(given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What a table of these settings holds."""
+    return {key.partition(".")[2]: value for key, value in given.items() if key.startswith(f"{name}.")}
+
+
+def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if "." not in key}
 
 
 def _from_environment(env: Mapping[str, str]) -> Iterator[_Given]:
-    for setting in SETTINGS:
+    for setting in (*SETTINGS, *BELOW):
         name = env_name(setting)
         if name in env:
             listed = setting in LISTS
@@ -272,7 +325,7 @@ def _secret_file(setting: str, name: str, env: Mapping[str, str]) -> str:
 def _warnings(env: Mapping[str, str]) -> Iterator[str]:
     """Names that look meant for this program. Others may be anyone's: a Kubernetes service named `longshore` brings
     LONGSHORE_PORT and its like into every pod."""
-    known = {env_name(setting): setting for setting in SETTINGS}
+    known = {env_name(setting): setting for setting in (*SETTINGS, *BELOW)}
     known |= {f"{env_name(setting)}_FILE": setting for setting in SECRETS}
     mistaken = {name.replace("__", "_"): name for name in known}
     # Without what they all have in common, which makes any two look alike.
@@ -303,7 +356,7 @@ def _converted(given: _Given) -> Any:
     """The value in its setting's type, checked by itself."""
     setting, shown = given.setting, _shown(given.setting, given.value)
     try:
-        value = msgspec.convert(given.value, SETTINGS[setting], strict=given.exact)
+        value = msgspec.convert(given.value, SETTINGS[BELOW.get(setting, setting)], strict=given.exact)
         if isinstance(value, int) and value > _LARGEST:
             raise ValueError("is too large")
         for text in [value] if isinstance(value, str) else value if isinstance(value, tuple) else ():
@@ -320,7 +373,8 @@ def expected(setting: str) -> str:
     """What a setting's value is, in words: "a whole number from 0 to 65535"."""
     from msgspec import inspect
 
-    kind: Any = inspect.type_info(SETTINGS[setting])
+    like = SETTINGS[BELOW.get(setting, setting)]
+    kind: Any = inspect.type_info(like)
     kind = kind.type if isinstance(kind, inspect.Metadata) else kind
     match kind:
         case inspect.BoolType():
@@ -329,7 +383,7 @@ def expected(setting: str) -> str:
             return "a whole number" + (f" from {least} to {most}" if most is not None else f", {least} or more")
         case inspect.LiteralType():
             # In the order in which they are declared; msgspec sorts them.
-            return "one of " + ", ".join(word or '""' for word in SETTINGS[setting].__origin__.__args__)
+            return "one of " + ", ".join(word or '""' for word in like.__origin__.__args__)
         case inspect.VarTupleType():
             return "a list of texts"
         case _:
@@ -352,8 +406,9 @@ def _check_text(setting: str, text: str) -> None:
     """Raises ValueError or OSError saying what is wrong."""
     if any(ord(character) < 32 or ord(character) == 127 for character in text):
         raise ValueError("holds a control character")
-    if setting in values.CHECKS and (text or DEFAULTS[setting]):
-        values.CHECKS[setting](text)
+    like = BELOW.get(setting, setting)
+    if like in values.CHECKS and (text or DEFAULTS[like]):
+        values.CHECKS[like](text)
 
 
 def _check_tls_pair(config: Config, origins: Mapping[str, str]) -> None:
@@ -368,12 +423,23 @@ def _check_tls_pair(config: Config, origins: Mapping[str, str]) -> None:
             raise ConfigError(f"http.tls_cert: {error} ({origins['http.tls_cert']})") from None
 
 
-def _check_place(place: options.Place, origin: str) -> None:
-    """Settings of a store that only make sense together."""
+def _check_home(home: options.Home, name: str, origin: str) -> None:
+    """Settings of a region's stores that only make sense together."""
+    _check_place(home, "storage", origin)
+    for table, place in (("previous", home.previous), ("archive", home.archive)):
+        if place is not None:
+            _check_place(place, f"storage.{table}", f"table [{name}.{table}]" if name != "storage" else origin)
+    if home.previous is not None and home.previous.spot == home.spot:
+        raise ConfigError(f"{name}.previous: is the same place as {name}: it names where bytes lay before ({origin})")
+    if home.archive_place.kind == "s3" and home.archive_place.spot == home.spot:
+        raise ConfigError(f"{name}.archive: is the same place as {name}: give it another prefix or bucket ({origin})")
+
+
+def _check_place(place: options.Place, name: str, origin: str) -> None:
     if place.kind == "s3" and not place.bucket:
-        raise ConfigError(f"storage.bucket: is missing: storage.kind is s3, and bytes go into a bucket ({origin})")
+        raise ConfigError(f"{name}.bucket: is missing: {name}.kind is s3, and bytes go into a bucket ({origin})")
     if bool(place.access_key_id) != bool(place.secret_access_key):
         lacks = "secret_access_key" if place.access_key_id else "access_key_id"
-        raise ConfigError(f"storage.{lacks}: is missing: the id and the secret of an access key go together ({origin})")
+        raise ConfigError(f"{name}.{lacks}: is missing: the id and the secret of an access key go together ({origin})")
     if place.sse_kms_key and place.sse != "aws:kms":
-        raise ConfigError(f"storage.sse_kms_key: is used with storage.sse = aws:kms alone ({origin})")
+        raise ConfigError(f"{name}.sse_kms_key: is used with {name}.sse = aws:kms alone ({origin})")

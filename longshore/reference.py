@@ -9,7 +9,19 @@ import json
 import textwrap
 from typing import Any, Final
 
-from longshore.config import DEFAULTS, LISTS, PER_REGION, SECRETS, SECTIONS, SETTINGS, Config, env_name, expected
+from longshore.config import (
+    DEFAULTS,
+    LISTS,
+    PER_REGION,
+    PLACES,
+    SECRETS,
+    SECTIONS,
+    SETTINGS,
+    Config,
+    env_name,
+    expected,
+)
+from registry.options import Home, Place
 
 HIDDEN: Final = "(hidden)"
 
@@ -65,6 +77,25 @@ bucket = "longshore"
 [storage.regions.eu-west-1]
 endpoint = "http://minio.eu.example.com:9000"
 ```
+
+A table `[storage.previous]` names where bytes lay before, while [they move](operating.md#moving-the-bytes). It holds
+the same keys, and none of them comes from `[storage]`. A table `[storage.archive]` names where the bytes of archived
+images lie, and what it does not say is as in `[storage]`, with `archive/` behind the prefix; without it, they lie in
+`archive/` below the data directory, or in the same bucket below that prefix. In the environment their keys are
+`LONGSHORE_STORAGE__PREVIOUS__KIND`, `LONGSHORE_STORAGE__ARCHIVE__STORAGE_CLASS` and so on. A region's table may have
+both too, `[storage.regions.eu-west-1.previous]`.
+
+```toml
+[storage]
+kind = "s3"
+bucket = "longshore"
+
+[storage.previous]
+kind = "disk"
+
+[storage.archive]
+storage_class = "GLACIER_IR"
+```
 """
 
 
@@ -81,7 +112,7 @@ def _section(section: str) -> str:
         "",
         "| Key | Value | Default | Meaning |",
         "|---|---|---|---|",
-        *(_row(setting) for setting in SETTINGS if setting.startswith(f"{section}.")),
+        *(_row(setting) for setting in _of(section)),
         "",
     ]
     return "\n".join(rows + ([_REGIONS] if section == "storage" else []))
@@ -107,6 +138,12 @@ _EXAMPLE_REGION: Final = """\
 # A region whose bytes lie elsewhere: what its table does not say is as in [storage].
 # [storage.regions.eu-west-1]
 # endpoint = "http://minio.eu.example.com:9000"
+
+# Where bytes lay before, while they move; and where those of archived images lie.
+# [storage.previous]
+# kind = "disk"
+# [storage.archive]
+# storage_class = "GLACIER_IR"
 """
 
 
@@ -117,14 +154,17 @@ def render_example() -> str:
 
 def _example_section(section: str) -> str:
     lines = [f"# {(SECTIONS[section].__doc__ or '').strip()}", f"[{section}]", ""]
-    for setting in SETTINGS:
-        if not setting.startswith(f"{section}."):
-            continue
+    for setting in _of(section):
         kind = f"{expected(setting)}{f'; {unit(setting)}' if unit(setting) else ''}"
         meaning = f"{SETTINGS[setting].__metadata__[0].description} ({kind})"
         lines += [f"# {line}" for line in textwrap.wrap(meaning, 110)]
         lines += [f"#{setting.partition('.')[2]} = {_toml(DEFAULTS[setting])}", ""]
     return "\n".join(lines + ([_EXAMPLE_REGION] if section == "storage" else []))
+
+
+def _of(section: str) -> list[str]:
+    """The settings of a section's own table."""
+    return [setting for setting in SETTINGS if setting.rpartition(".")[0] == section]
 
 
 def unit(setting: str) -> str:
@@ -138,12 +178,21 @@ def unit(setting: str) -> str:
 def shown(config: Config) -> dict[str, dict[str, Any]]:
     """All sections, by the names of their tables, with the values that hold; a secret that is set is hidden."""
     tree: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
-    for setting in SETTINGS:
-        section, _, key = setting.partition(".")
-        tree[section][key] = _shown(setting, getattr(getattr(config, section), key))
-    for region, place in config.storage.regions.items():
-        tree[f"storage.regions.{region}"] = {key: _shown(f"storage.{key}", getattr(place, key)) for key in PER_REGION}
+    for section in SECTIONS:
+        for setting in _of(section):
+            key = setting.partition(".")[2]
+            tree[section][key] = _shown(setting, getattr(getattr(config, section), key))
+    homes: list[tuple[str, Home]] = [("storage", config.storage)]
+    homes += [(f"storage.regions.{region}", home) for region, home in config.storage.regions.items()]
+    for name, home in homes:
+        if name != "storage":
+            tree[name] = _place(home)
+        tree |= {f"{name}.{table}": _place(getattr(home, table)) for table in PLACES if getattr(home, table)}
     return tree
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return {key: _shown(f"storage.{key}", getattr(place, key)) for key in PER_REGION}
 
 
 def _shown(setting: str, value: Any) -> Any:

@@ -10,6 +10,7 @@ hashed here, so the new identities are written into the rows.
 import asyncio
 import contextlib
 import dataclasses
+import datetime as dt
 import functools
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,10 +20,10 @@ from typing import Final
 from longshore import archive, databases, wiring
 from longshore.archive import Archive, BackupTrouble, Description
 from longshore.config import Config
-from registry.model import Blob, Upload
+from registry.model import Blob, KnownStore, Upload
 from registry.names import Region
 from registry.records import blobs as blob_rows
-from registry.records import checks, schema
+from registry.records import checks, installation, schema
 from registry.records.engine import Database, Tx
 from registry.storage.disk import DiskStore, sync_directory
 
@@ -125,12 +126,21 @@ class _Work:
         db = Database(self._data / wiring.DATABASE)
         try:
             await asyncio.to_thread(db.write_here, schema.upgrade)
-            for region, store_id in db.read_here(checks.store_ids).items():
-                copied = self._origin.store(region, store_id, make=False)
-                own = DiskStore(self._data / "blobs" / region, region, store_id=store_id)
-                self._stores[store_id] = self._by_region[region] = (copied, own)
+            known = db.read_here(installation.known_stores)
+            for one in sorted(known, key=lambda one: one.role != "main"):
+                copied = self._origin.store(one, make=False)
+                pair = self._stores[one.store_id] = (copied, self._own(one))
+                if one.role == "main":
+                    self._by_region[one.region] = pair
             await self._all_blobs(db)
             await self._all_uploads(db)
+            for one in known:
+                if one.role == "previous":
+                    merge = functools.partial(_merge, old=one.store_id, main=self._by_region[one.region][1].store_id)
+                    await asyncio.to_thread(db.write_here, merge)
+                    await asyncio.to_thread(
+                        db.write_here, functools.partial(installation.leave_store, region=one.region)
+                    )
         finally:
             db.close()
         for directory in self._touched:
@@ -143,6 +153,15 @@ class _Work:
             uploads=self._uploads,
             damaged=self._damaged,
         )
+
+    def _own(self, known: KnownStore) -> DiskStore:
+        """Where a store's bytes go. Here all that is not archived lies in one place."""
+        if known.role == "previous":
+            return self._by_region[known.region][1]
+        place = "archive" if known.role == "archive" else "blobs"
+        store = DiskStore(self._data / place / known.region, known.region, store_id=known.store_id)
+        self._touched.add(store.root.parent)
+        return store
 
     def _files(self) -> None:
         state = self._origin.state(self._description.state)
@@ -243,3 +262,18 @@ class _Work:
     def _advance(self, size: int) -> None:
         self._done += size
         self._watch("bytes", self._done, self._description.bytes)
+
+
+def _merge(tx: Tx, *, old: str, main: str) -> None:
+    """Name the bytes of one store in another, where they lie under the same keys."""
+    now, after = dt.datetime.now(dt.UTC), ""
+    while page := blob_rows.in_store(tx, old, after=after, limit=_PAGE):
+        after = page[-1].digest
+        for blob in page:
+            known = blob_rows.find(tx, main, blob.digest)
+            if known is not None and known.damaged and not blob.damaged:
+                blob_rows.replace(tx, known, key=blob.key, identity=blob.identity)
+            if known is not None:
+                blob_rows.join(tx, blob, known, now)
+            else:
+                blob_rows.relocate(tx, blob, store_id=main, key=blob.key, identity=blob.identity, damaged=blob.damaged)

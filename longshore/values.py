@@ -89,6 +89,13 @@ def _check_key_id(text: str) -> None:
         raise ValueError("must be an access key's id, without spaces")
 
 
+def _check_storage_class(text: str) -> None:
+    if not re.fullmatch(r"[A-Z0-9_-]{1,64}", text):
+        raise ValueError("must be a storage class of the S3 service, in capitals, such as STANDARD_IA")
+    if text in ("GLACIER", "DEEP_ARCHIVE"):
+        raise ValueError("its bytes cannot be read at once; GLACIER_IR's can")
+
+
 def _check_readable(text: str) -> None:
     with open(text, "rb") as found:
         found.read(1)
@@ -138,6 +145,7 @@ CHECKS: Final[dict[str, Callable[[str], object]]] = {
     "storage.prefix": _check_prefix,
     "storage.region": _check_signing_region,
     "storage.access_key_id": _check_key_id,
+    "storage.storage_class": _check_storage_class,
 }
 
 

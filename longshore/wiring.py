@@ -107,7 +107,9 @@ def build(config: Config, listen_url: str) -> Deps:
         ),
         clock=SystemClock(),
         db=db,
-        stores=Stores(lambda region: stores.in_use(config, db, region)),
+        stores=Stores(
+            lambda region, role: stores.in_use(config, db, region, role), lambda region: stores.roles(db, region)
+        ),
         sealer=sealer,
         authenticator=Authenticator(db, sealer, stamped, region=config.registry.region),
         authorizer=Authorizer(stamped),
@@ -163,7 +165,13 @@ def opened(config: Config) -> Iterator[tuple[Opened, Stores]]:
     # A command tells what is wrong itself, in its answer or in one line; a log line beside that says it twice.
     logging.getLogger("registry").addHandler(logging.NullHandler())
     with _closing(databases.reach, config) as db:
-        yield db, Stores(lambda region: stores.open_store(config, db, region))
+        yield (
+            db,
+            Stores(
+                lambda region, role: stores.open_store(config, db, region, role),
+                lambda region: stores.roles(db, region),
+            ),
+        )
 
 
 @contextlib.contextmanager

@@ -28,6 +28,8 @@ PLACES: Final = {
     "manifest-committed": "a manifest is committed, and the client has no answer",
     "repository-rows": "a repository's rows are deleted, and that is not committed",
     "repository-committed": "a repository is deleted, and the client has no answer",
+    "move-copied": "a blob's bytes are in another store too, and its row names the old ones",
+    "move-named": "a blob's row names the bytes in the other store, and the old ones are there",
     "gc-mark": "candidates of a page are found, and none is condemned",
     "gc-condemn": "a page of links is condemned",
     "gc-sweep": "some condemned links are gone",

@@ -30,15 +30,15 @@ from typing import Final, Literal, TypeVar
 from registry import failpoints, grace
 from registry.collected import Collected, RegionShare, RepositoryShare, Tally
 from registry.errors import DatabaseUnavailable, StorageFull, StorageUnavailable
-from registry.model import Upload
+from registry.model import StoreRole, Upload
 from registry.names import Region
 from registry.options import Gc
 from registry.records import blobs as blob_rows
-from registry.records import checks
 from registry.records import gc as rows
+from registry.records import installation
 from registry.records.engine import Rows, Tx
 from registry.records.gc import FIRST, Burial, LinkKey
-from registry.storage.base import BlobStore, Staged, StoreMismatch, Stores, UploadBusy, UploadLost
+from registry.storage.base import BlobStore, Staged, Stores, UploadBusy, UploadLost
 
 T = TypeVar("T")
 
@@ -83,14 +83,24 @@ async def collect(
 
 
 @dataclasses.dataclass(slots=True)
-class _Store:
-    """A store that proved to be ours, and what of it went so far."""
+class _Region:
+    """What went so far of a region."""
 
-    region: Region
-    store: BlobStore
-    unnamed: list[tuple[str, int]] = dataclasses.field(default_factory=list)  # keys that no row names, with their sizes
+    name: Region
     took: dict[str, Tally] = dataclasses.field(default_factory=lambda: collections.defaultdict(Tally))
     failed: int = 0
+    stored: int = 0  # bytes, those without a row among them
+    unnamed: int = 0  # bytes that no row names
+
+
+@dataclasses.dataclass(slots=True)
+class _Store:
+    """A store that proved to be ours."""
+
+    region: _Region
+    role: StoreRole
+    store: BlobStore
+    unnamed: list[tuple[str, int]] = dataclasses.field(default_factory=list)  # keys that no row names, with their sizes
 
 
 class _Pass:
@@ -111,6 +121,7 @@ class _Pass:
         self._dry_run, self._watch, self._still_at_it = dry_run, watch, still_at_it
         self._before = grace.due_before(now, terms.grace)
         self._opened: dict[str, _Store] = {}  # by the store's identity
+        self._regions: dict[Region, _Region] = {}
         self._unreachable: list[str] = []
         self._layers: dict[int, Tally] = collections.defaultdict(Tally)  # by repository
         self._forgotten = 0
@@ -120,14 +131,16 @@ class _Pass:
         against it."""
         await self._open_stores()
         named = await self._db.read(rows.stored_bytes)
-        reasons = []
         for store_id, opened in self._opened.items():
             unnamed = await self._find_unnamed(opened)
-            stored = named.get(store_id, 0) + unnamed.bytes
-            if grace.refuses(unnamed.bytes, stored, self._terms.refuse_percent):
-                reasons.append(
-                    f"{unnamed.bytes} of {stored} bytes in the store of region {opened.region} are named by no row"
-                )
+            opened.region.unnamed += unnamed.bytes
+            opened.region.stored += named.get(store_id, 0) + unnamed.bytes
+        # Over all stores of a region: one that is being emptied may hold little else.
+        reasons = [
+            f"{region.unnamed} of {region.stored} bytes in the store of region {region.name} are named by no row"
+            for region in self._regions.values()
+            if grace.refuses(region.unnamed, region.stored, self._terms.refuse_percent)
+        ]
         return "; ".join(reasons) or None
 
     async def do(self) -> None:
@@ -155,15 +168,15 @@ class _Pass:
                 functools.partial(rows.due_blobs, after=first, last=end, before=self._before)
             ):
                 if amount.store_id in self._opened:
-                    self._opened[amount.store_id].took["blobs"] += Tally(amount.count, amount.bytes)
+                    self._opened[amount.store_id].region.took["blobs"] += Tally(amount.count, amount.bytes)
         for opened in self._opened.values():
             async for page in self._burials(opened):
-                opened.took["blobs"] += Tally(len(page), sum(one.size for one in page))
-            opened.took["unnamed"] = Tally(len(opened.unnamed), sum(size for _, size in opened.unnamed))
+                opened.region.took["blobs"] += Tally(len(page), sum(one.size for one in page))
+            opened.region.took["unnamed"] += Tally(len(opened.unnamed), sum(size for _, size in opened.unnamed))
         async for stale in self._stale_uploads():
             for upload, region in stale:
-                for opened in self._of_region(region):
-                    opened.took["uploads"] += Tally(1, upload.size)
+                for opened in self._main_of(region):
+                    opened.region.took["uploads"] += Tally(1, upload.size)
 
     async def result(self, refused: str | None, *, seconds: float) -> Collected:
         names = await self._db.read(functools.partial(rows.repository_names, ids=list(self._layers)))
@@ -172,14 +185,14 @@ class _Pass:
             refused=refused,
             regions=tuple(
                 RegionShare(
-                    region=opened.region,
-                    blobs=opened.took["blobs"],
-                    uploads=opened.took["uploads"],
-                    unnamed=opened.took["unnamed"],
-                    parts=opened.took["parts"].count,
-                    failed=opened.failed,
+                    region=region.name,
+                    blobs=region.took["blobs"],
+                    uploads=region.took["uploads"],
+                    unnamed=region.took["unnamed"],
+                    parts=region.took["parts"].count,
+                    failed=region.failed,
                 )
-                for opened in self._opened.values()
+                for region in self._regions.values()
             ),
             repositories=tuple(
                 RepositoryShare(registry=registry, name=name, layers=self._layers[one])
@@ -193,14 +206,12 @@ class _Pass:
     # --- looking ------------------------------------------------------------------------------------------------------
 
     async def _open_stores(self) -> None:
-        for region, store_id in (await self._db.read(checks.store_ids)).items():
-            try:
-                store = self._stores.of(region)
-                await store.prove()
-            except (StoreMismatch, StorageUnavailable) as error:
-                self._unreachable.append(f"region {region}: {error.__cause__ or error}")
+        async for known, found in self._stores.proven(await self._db.read(installation.known_stores)):
+            if isinstance(found, Exception):
+                self._unreachable.append(f"region {known.region}: {found.__cause__ or found}")
                 continue
-            self._opened[store_id] = _Store(region, store)
+            region = self._regions.setdefault(known.region, _Region(known.region))
+            self._opened[known.store_id] = _Store(region, known.role, found)
 
     async def _find_unnamed(self, opened: _Store) -> Tally:
         """Note the store's keys that no row names and that are old enough to go; how much no row names at all."""
@@ -268,13 +279,18 @@ class _Pass:
 
     async def _bury(self) -> None:
         store_ids = list(self._opened)
+        # Bytes that are not where new ones go may have been handed out a moment ago, under a row that led there.
+        later = {
+            one: None if opened.role == "main" else self._now + grace.LINGER for one, opened in self._opened.items()
+        }
         async for after, last in self._blob_pages():
             dead = await self._db.read(
                 functools.partial(rows.unlinked, after=after, last=last, before=self._before, store_ids=store_ids)
             )
             for first in range(0, len(dead), _BATCH):
                 ids = dead[first : first + _BATCH]
-                gone = await self._write(functools.partial(rows.bury, ids=ids, before=self._before, now=self._now))
+                bury = functools.partial(rows.bury, ids=ids, before=self._before, now=self._now, due=later)
+                gone = [one for one in await self._write(bury) if one.due is None]
                 await failpoints.crossing("gc-bury")
                 for store_id, opened in self._opened.items():
                     await self._delete_bytes(opened, [one for one in gone if one.store_id == store_id])
@@ -287,7 +303,7 @@ class _Pass:
     async def _burials(self, opened: _Store) -> AsyncIterator[list[Burial]]:
         after, store_id = "", opened.store.store_id
         while page := await self._db.read(
-            functools.partial(rows.burials_of, store_id=store_id, after=after, limit=_BATCH)
+            functools.partial(rows.burials_of, store_id=store_id, now=self._now, after=after, limit=_BATCH)
         ):
             after = page[-1].key
             yield page
@@ -298,15 +314,15 @@ class _Pass:
             await failpoints.crossing("gc-delete")
             keys = [one.key for one in deleted]
             await self._write(functools.partial(rows.forget, store_id=opened.store.store_id, keys=keys))
-            opened.took["blobs"] += Tally(len(deleted), sum(one.size for one in deleted))
+            opened.region.took["blobs"] += Tally(len(deleted), sum(one.size for one in deleted))
 
     async def _delete(self, opened: _Store, key: str) -> bool:
         """Whether the bytes are gone. What fails stays noted, and is tried again by the next pass."""
         try:
             await opened.store.delete(key)
         except (StorageUnavailable, StorageFull) as error:
-            _log.warning("gc: %s of region %s cannot be deleted: %s", key, opened.region, error.__cause__ or error)
-            opened.failed += 1
+            _log.warning("gc: %s of region %s cannot be deleted: %s", key, opened.region.name, error.__cause__ or error)
+            opened.region.failed += 1
             return False
         return True
 
@@ -324,8 +340,8 @@ class _Pass:
         ended = 0
         async for page in self._stale_uploads():
             for upload, region in page:
-                for opened in self._of_region(region):
-                    opened.took["uploads"] += await self._end_upload(opened, upload)
+                for opened in self._main_of(region):
+                    opened.region.took["uploads"] += await self._end_upload(opened, upload)
                 ended += 1
                 self._tell("uploads", ended, 0)
 
@@ -343,7 +359,7 @@ class _Pass:
                 return Tally()
             except (StorageUnavailable, StorageFull) as error:
                 _log.warning("gc: upload %s cannot be cleared away: %s", upload.id, error.__cause__ or error)
-                opened.failed += 1
+                opened.region.failed += 1
                 return Tally()
         return Tally(1, upload.size)
 
@@ -353,17 +369,17 @@ class _Pass:
                 async with _alone(opened.store, Staged(key=key, size=size, state={})):
                     again = functools.partial(rows.unnamed, store_id=opened.store.store_id, keys=[key])
                     if await self._db.read(again) and await self._delete(opened, key):
-                        opened.took["unnamed"] += Tally(1, size)
+                        opened.region.took["unnamed"] += Tally(1, size)
             self._tell("unnamed", number, len(opened.unnamed))
 
     async def _sweep_parts(self, opened: _Store) -> None:
         age = max(dt.timedelta(seconds=self._terms.upload_seconds), YOUNGEST_KEY)
         open_keys = await self._db.read(blob_rows.upload_keys)
         try:
-            opened.took["parts"] += Tally(await opened.store.sweep_uploads(self._now - age, open_keys), 0)
+            opened.region.took["parts"] += Tally(await opened.store.sweep_uploads(self._now - age, open_keys), 0)
         except (StorageUnavailable, StorageFull) as error:
-            _log.warning("gc: unfinished uploads of region %s: %s", opened.region, error.__cause__ or error)
-            opened.failed += 1
+            _log.warning("gc: unfinished uploads of region %s: %s", opened.region.name, error.__cause__ or error)
+            opened.region.failed += 1
 
     async def _forget_uploads(self) -> None:
         before = self._now - dt.timedelta(seconds=self._terms.upload_seconds)
@@ -372,8 +388,10 @@ class _Pass:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _of_region(self, region: Region) -> list[_Store]:
-        return [opened for opened in self._opened.values() if opened.region == region]
+    def _main_of(self, region: Region) -> list[_Store]:
+        """The store that uploads are in."""
+        mains = (opened for opened in self._opened.values() if opened.role == "main")
+        return [opened for opened in mains if opened.region.name == region]
 
     async def _write(self, unit: Callable[[Tx], T]) -> T:
         """Write, and then give way for as long as that took: pushes wait for one batch at most, and for none twice."""

@@ -17,6 +17,9 @@ from typing import Final, Literal
 State = Literal["live", "condemned"]
 
 SHORTEST: Final = dt.timedelta(hours=1)  # a grace period below this is for trying things out
+# Bytes that were moved stay so long where they were: a URL of the store is good for an hour (`downloads.SECONDS`), and
+# whoever began with it at its end, or read a row just before, has the other.
+LINGER: Final = dt.timedelta(hours=2)
 _STAMP_SHARE: Final = 4  # a question moves the stamp only when it is older than this share of the grace period
 
 

@@ -24,7 +24,7 @@ from registry.findings import KINDS, Finding, ImageName, Kind, Report
 from registry.model import Blob, Holding, Quota, Upload
 from registry.names import ALGORITHMS, Digest, Region
 from registry.records import blobs as blob_rows
-from registry.records import checks, quotas, schema, usage
+from registry.records import checks, installation, quotas, schema, usage
 from registry.records.engine import Opened, Tx
 from registry.records.usage import Holder
 from registry.storage.base import BlobStore, Staged, StoreMismatch, Stores
@@ -78,7 +78,7 @@ class _Check:
         self._tally: collections.Counter[str] = collections.Counter()
         self._totals: Mapping[str, int] = {}
         self._opened: dict[str, tuple[Region, BlobStore]] = {}  # stores that can be looked into, by identity
-        self._of_region: dict[Region, BlobStore] = {}
+        self._main: dict[Region, BlobStore] = {}  # of these, where new bytes go
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self) -> None:
@@ -90,7 +90,7 @@ class _Check:
         await self._relations()
         await self._quotas()
         await self._uploads()
-        for region, store in self._of_region.items():
+        for region, store in self._opened.values():
             await self._keys(region, store)
 
     def report(self) -> Report:
@@ -162,13 +162,15 @@ class _Check:
         return True
 
     async def _open_stores(self) -> None:
-        for region, store_id in (await self._look(checks.store_ids)).items():
-            try:
-                store = self._stores.of(region)
-                await store.prove()
-                self._of_region[region], self._opened[store_id] = store, (region, store)
-            except StoreMismatch as error:
-                await self._report("store", store_id, str(error), region=region)
+        async for known, found in self._stores.proven(await self._look(installation.known_stores)):
+            if isinstance(found, StoreMismatch):
+                await self._report("store", known.store_id, str(found), region=known.region)
+            elif isinstance(found, Exception):
+                raise found
+            else:
+                self._opened[known.store_id] = known.region, found
+                if known.role == "main":
+                    self._main[known.region] = found
         lost = await self._look(checks.blobs_of_unknown_stores)
         if lost:
             await self._report("store", "unknown", f"{lost} blobs lie in a store that belongs to no region")
@@ -230,7 +232,7 @@ class _Check:
         last = ""
         while page := await self._look(functools.partial(checks.open_uploads, after=last, limit=_PAGE)):
             last = page[-1][0].id
-            stored = [(upload, region) for upload, region in page if region in self._of_region]
+            stored = [(upload, region) for upload, region in page if region in self._main]
             await asyncio.gather(*(self._one_upload(upload, region) for upload, region in stored))
             if not self._deep:
                 self._watch("uploads", self._tally["uploads"], 0)
@@ -238,7 +240,7 @@ class _Check:
     async def _one_upload(self, upload: Upload, region: Region) -> None:
         async with self._slots:
             self._tally["uploads"] += 1
-            why = await self._upload_trouble(self._of_region[region], upload) if upload.size else None
+            why = await self._upload_trouble(self._main[region], upload) if upload.size else None
             if why is None:
                 return
             # An upload only grows: one that is still open had these bytes all the time, where they have not moved.

@@ -65,20 +65,14 @@ async def open_blob(deps: Deps, repository: Repository, digest: Digest, *, whole
     The caller closes `file`. `url_seconds`: how long a URL of the store must hold; 0: the caller wants none.
     """
     blob = await _linked(deps, repository, digest)
-    store = deps.stores.of(repository.registry.region)
-    path = store.path(blob.key)
     try:
-        opened = _open_file(deps, path, blob) if path is not None else await _open_far(deps, store, blob, url_seconds)
-    except FileNotFoundError:
-        await _lose(deps, store, blob)
-        raise _missing(repository, digest) from None
-    if opened is not None:
-        return opened
-    if whole:
-        return Opened(blob=blob, chunks=_verified(deps, store, blob))
-    if not await _verify(deps, store, blob):
-        raise _missing(repository, digest)
-    return Opened(blob=blob, file=_open(path)) if path else Opened(blob=blob, read=_reader(store, blob))
+        return await _open_blob(deps, repository, blob, whole=whole, url_seconds=url_seconds)
+    except BlobNotFound:
+        now = await _linked(deps, repository, digest)
+        if now.key == blob.key:
+            raise
+        # The bytes went to another place since the row was read.
+        return await _open_blob(deps, repository, now, whole=whole, url_seconds=url_seconds)
 
 
 async def mount(deps: Deps, repository: Repository, digest: Digest, sources: Sequence[Repository]) -> Blob | None:
@@ -99,10 +93,8 @@ async def mount(deps: Deps, repository: Repository, digest: Digest, sources: Seq
 async def holders(deps: Deps, repository: Repository, digest: Digest) -> list[Repository]:
     """Repositories of the same registry that hold the blob, at most a hundred."""
 
-    store_id = deps.stores.of(repository.registry.region).store_id
-
     def unit(tx: Tx) -> list[Repository]:
-        found = (repository_rows.by_id(tx, one) for one in rows.somewhere(tx, store_id, repository.registry, digest))
+        found = (repository_rows.by_id(tx, one) for one in rows.somewhere(tx, repository.registry, digest))
         return [one for one in found if one is not None]
 
     return await deps.db.point(unit)
@@ -139,7 +131,7 @@ async def url(deps: Deps, repository: Repository, blob: Blob, seconds: int) -> s
     """A URL of the store itself that GETs the blob for a while; None: clients must come to us."""
     if deps.settings.storage.verify_reads == "always":
         return None
-    return await deps.stores.of(repository.registry.region).url(blob.key, seconds)
+    return await _holding(deps, repository, blob).url(blob.key, seconds)
 
 
 async def is_healthy(deps: Deps, store: BlobStore, blob: Blob, *, replaceable: bool = False) -> bool:
@@ -149,10 +141,10 @@ async def is_healthy(deps: Deps, store: BlobStore, blob: Blob, *, replaceable: b
     """
     found = await store.stat(blob.key)
     if found is None:
-        await _lose(deps, store, blob, replaceable=replaceable)
+        await lose(deps, store, blob, replaceable=replaceable)
         return False
     if found.size != blob.size:
-        await _condemn(deps, blob, "cut short")
+        await condemn(deps, blob, "cut short")
         return False
     if found.identity is not None and found.identity == blob.identity:
         return True
@@ -161,7 +153,41 @@ async def is_healthy(deps: Deps, store: BlobStore, blob: Blob, *, replaceable: b
     return await _verify(deps, store, blob)
 
 
+async def lose(deps: Deps, store: BlobStore, blob: Blob, *, replaceable: bool = False) -> None:
+    """Mark bytes that are gone. Raises StorageUnavailable while they may only be out of sight."""
+    now = await deps.db.point(lambda tx: rows.by_id(tx, blob.id))
+    if now is None or now.key != blob.key:
+        return  # collected, or healed, since the row was read
+    if await store.is_lost(blob.key):
+        await condemn(deps, blob, "missing")
+    elif not replaceable:
+        raise StorageUnavailable
+
+
+async def condemn(deps: Deps, blob: Blob, why: str) -> None:
+    """Mark bytes that are not what they should be; `why` is for the log."""
+    _log.error("blob %s is %s; it is unknown to clients until it is pushed again", blob.digest, why)
+    await deps.db.housekeep(lambda tx: rows.set_damaged(tx, blob))
+
+
 # --- inside -----------------------------------------------------------------------------------------------------------
+
+
+async def _open_blob(deps: Deps, repository: Repository, blob: Blob, *, whole: bool, url_seconds: int) -> Opened:
+    digest, store = blob.digest, _holding(deps, repository, blob)
+    path = store.path(blob.key)
+    try:
+        opened = _open_file(deps, path, blob) if path is not None else await _open_far(deps, store, blob, url_seconds)
+    except FileNotFoundError:
+        await lose(deps, store, blob)
+        raise _missing(repository, digest) from None
+    if opened is not None:
+        return opened
+    if whole:
+        return Opened(blob=blob, chunks=_verified(deps, store, blob))
+    if not await _verify(deps, store, blob):
+        raise _missing(repository, digest)
+    return Opened(blob=blob, file=_open(path)) if path else Opened(blob=blob, read=_reader(store, blob))
 
 
 async def _linked(deps: Deps, repository: Repository, digest: Digest) -> Blob:
@@ -245,7 +271,11 @@ def _open(path: Path) -> BinaryIO:
 
 
 async def _is_sound(deps: Deps, repository: Repository, blob: Blob) -> bool:
-    return await is_healthy(deps, deps.stores.of(repository.registry.region), blob)
+    return await is_healthy(deps, _holding(deps, repository, blob), blob)
+
+
+def _holding(deps: Deps, repository: Repository, blob: Blob) -> BlobStore:
+    return deps.stores.holding(repository.registry.region, blob.store_id)
 
 
 async def _verify(deps: Deps, store: BlobStore, blob: Blob) -> bool:
@@ -273,10 +303,10 @@ async def _verified(deps: Deps, store: BlobStore, blob: Blob) -> AsyncGenerator[
     except FileNotFoundError:
         before = None
     if before is None:
-        await _lose(deps, store, blob)
+        await lose(deps, store, blob)
         raise CorruptBlob(blob.digest)
     if size != blob.size or f"{blob.digest.algorithm}:{state.hexdigest()}" != blob.digest:
-        await _condemn(deps, blob, "not what its digest says")
+        await condemn(deps, blob, "not what its digest says")
         raise CorruptBlob(blob.digest)
     if before.identity != blob.identity:
         # Only spares the next reader the hashing: a database that takes no writes now is no reason not to serve.
@@ -284,22 +314,6 @@ async def _verified(deps: Deps, store: BlobStore, blob: Blob) -> AsyncGenerator[
             await deps.db.housekeep(lambda tx: rows.set_identity(tx, blob, before.identity))
     if held:
         yield held
-
-
-async def _lose(deps: Deps, store: BlobStore, blob: Blob, *, replaceable: bool = False) -> None:
-    """Mark bytes that are gone. Raises StorageUnavailable while they may only be out of sight."""
-    now = await deps.db.point(lambda tx: rows.by_id(tx, blob.id))
-    if now is None or now.key != blob.key:
-        return  # collected, or healed, since the row was read
-    if await store.is_lost(blob.key):
-        await _condemn(deps, blob, "missing")
-    elif not replaceable:
-        raise StorageUnavailable
-
-
-async def _condemn(deps: Deps, blob: Blob, why: str) -> None:
-    _log.error("blob %s is %s; it is unknown to clients until it is pushed again", blob.digest, why)
-    await deps.db.housekeep(lambda tx: rows.set_damaged(tx, blob))
 
 
 def _missing(repository: Repository, digest: Digest) -> BlobNotFound:

@@ -8,13 +8,15 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Literal
 
-from registry.names import Digest, RegistryRef, RepositoryName, Tag
+from registry.names import Digest, Region, RegistryRef, RepositoryName, Tag
 
 Mutability = Literal["MUTABLE", "IMMUTABLE", "IMMUTABLE_WITH_EXCLUSION", "MUTABLE_WITH_EXCLUSION"]
 ManifestKind = Literal["image", "index"]
 ImageStatus = Literal["ACTIVE", "ARCHIVED", "ACTIVATING"]  # the last: on its way back from the archive
 StorageClass = Literal["STANDARD", "ARCHIVE"]
 JobState = Literal["waiting", "running", "failed"]
+# Of a region's stores: where new bytes go, where they went before, and where archived images' lie.
+StoreRole = Literal["main", "previous", "archive"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,15 @@ class Image:
     status: ImageStatus = "ACTIVE"
     archived_at: dt.datetime | None = None  # when it last went to the archive
     activated_at: dt.datetime | None = None  # when it was last restored from there, or that was asked for
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class KnownStore:
+    """A store that rows may name."""
+
+    region: Region
+    role: StoreRole
+    store_id: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

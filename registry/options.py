@@ -115,8 +115,37 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         ),
     ] = "md5"
 
+    storage_class: Annotated[
+        str,
+        Meta(
+            description="Storage class that is asked for with what is stored in the S3 service, such as `STANDARD_IA` "
+            "or `GLACIER_IR`; those whose bytes must be asked for in advance cannot be used. Empty: the service's "
+            "default."
+        ),
+    ] = ""
 
-class Storage(Place, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    @property
+    def spot(self) -> tuple[str, ...]:
+        """What no two stores of a region may have in common."""
+        return (self.kind,) if self.kind == "disk" else (self.kind, self.endpoint, self.bucket, self.prefix.rstrip("/"))
+
+
+class Home(Place, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the bytes of a region lie, lay before, and lie once they are archived."""
+
+    previous: Place | None = None
+    archive: Place | None = None
+
+    @property
+    def archive_place(self) -> Place:
+        """Where archived bytes lie: where that is not said, on the same disk or in the same bucket as the others."""
+        if self.archive is not None:
+            return self.archive
+        common = {name: getattr(self, name) for name in Place.__struct_fields__}
+        return Place(**{**common, "prefix": archive_prefix(self.prefix)})
+
+
+class Storage(Home, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the bytes lie and how they are checked."""
 
     verify_reads: Annotated[
@@ -143,13 +172,18 @@ class Storage(Place, frozen=True, kw_only=True, forbid_unknown_fields=True):
     min_chunk: Annotated[
         int, Meta(ge=0, description="Advertised as OCI-Chunk-Min-Length: the least size of a chunk but the last.")
     ] = 64 * KIB
-    regions: Annotated[dict[str, Place], Meta(description="Regions whose bytes lie elsewhere, by name.")] = (
+    regions: Annotated[dict[str, Home], Meta(description="Regions whose bytes lie elsewhere, by name.")] = (
         msgspec.field(default_factory=dict)
     )
 
-    def of(self, region: str) -> Place:
+    def of(self, region: str) -> Home:
         """Where a region's bytes lie."""
         return self.regions.get(region, self)
+
+
+def archive_prefix(prefix: str) -> str:
+    """What the keys of archived bytes begin with, in the bucket of the others."""
+    return f"{prefix.rstrip('/')}/archive/".lstrip("/")
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -23,9 +23,9 @@ from registry.findings import ImageName
 from registry.model import Blob
 from registry.names import Digest, Region
 from registry.records import blobs as blob_rows
-from registry.records import checks, chores
+from registry.records import checks, chores, installation
 from registry.records.engine import Rows
-from registry.storage.base import BlobStore, StoreMismatch, Stores
+from registry.storage.base import BlobStore, Stores
 
 SCRUB: Final = "scrub"
 MOST: Final = 1000  # troubles that are kept; all are counted
@@ -119,14 +119,11 @@ class _Scrub:
         )
 
     async def _open_stores(self) -> None:
-        for region, store_id in (await self._db.read(checks.store_ids)).items():
-            try:
-                store = self._stores.of(region)
-                await store.prove()
-            except (StoreMismatch, StorageUnavailable) as error:
-                self._unreachable.append(f"region {region}: {error.__cause__ or error}")
-                continue
-            self._opened[store_id] = region, store
+        async for known, found in self._stores.proven(await self._db.read(installation.known_stores)):
+            if isinstance(found, Exception):
+                self._unreachable.append(f"region {known.region}: {found.__cause__ or found}")
+            else:
+                self._opened[known.store_id] = known.region, found
 
     async def _note(self, position: int) -> None:
         """Write down where to go on; 0: it is through."""

@@ -113,7 +113,7 @@ class Place:
     def check_with(self, make_store: Callable[[Opened, Path], DiskStore], **options: Any) -> Report:
         """`check`, with a store that does something at a certain moment."""
         with wiring.opened(self.config) as (db, _):
-            stores = Stores(lambda region: make_store(db, self.store))
+            stores = Stores(lambda region, role: make_store(db, self.store))
             return asyncio.run(integrity.check(db, stores, now=dt.datetime.now(dt.UTC), **options))
 
     @property

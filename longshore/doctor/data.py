@@ -17,6 +17,7 @@ from longshore import stores, wiring
 from longshore.config import Config
 from longshore.doctor.finding import Finding, State
 from registry.errors import LongshoreError
+from registry.model import StoreRole
 from registry.names import Region
 from registry.records import installation, schema
 from registry.records.engine import Opened
@@ -133,15 +134,21 @@ def _stores_of(config: Config, db: Opened) -> Iterator[Finding]:
     regions = dict.fromkeys([config.registry.region, *db.read_here(installation.store_regions)])
     for region in regions:
         yield from asyncio.run(_store(config, db, Region(region)))
+    for one in db.read_here(installation.known_stores):
+        if one.role != "main":
+            yield from asyncio.run(_store(config, db, one.region, one.role))
 
 
-async def _store(config: Config, db: Opened, region: Region) -> list[Finding]:
-    look = f"store {region}"
+async def _store(config: Config, db: Opened, region: Region, role: StoreRole = "main") -> list[Finding]:
+    look = f"store {region}" if role == "main" else f"{role} store {region}"
     try:
-        store = stores.open_store(config, db, region)
+        store = stores.open_store(config, db, region, role)
         try:
             async with asyncio.timeout(_PATIENCE):
                 await store.prove()
+                if role == "previous":
+                    to_do = "`longshore storage migrate` moves what lies there; drop storage.previous after it"
+                    return [Finding(look=look, state="ok", found="is read, and not written to", to_do=to_do)]
                 return [finding async for finding in _tried(store, look)]
         finally:
             await store.close()

@@ -13,8 +13,9 @@ from registry.names import Digest
 from registry.records import quotas
 from registry.records.engine import Tx
 from registry.records.tables.images import blobs, links, manifest_references, repositories, uploads
+from registry.records.tables.installation import stores
 
-_b, _l, _u, _m = blobs.c, links.c, uploads.c, manifest_references.c
+_b, _l, _u, _m, _s = blobs.c, links.c, uploads.c, manifest_references.c, stores.c
 _CHUNK = 500  # values in one IN list
 
 
@@ -79,7 +80,8 @@ def put(
     """Make `key` the bytes of a digest, unless good ones are known: (the blob, the key that nobody needs any more).
 
     The caller has looked at known bytes and found those of the key `good` whole, or those of `replaces` missing or
-    damaged. Raises Unproven for those of another key.
+    damaged. Raises Unproven for those of another key. Links to bytes of the digest in another store of the region,
+    damaged ones perhaps, lead here from now on: the region's links of one digest all lead to one row.
     """
     known = find(tx, store_id, digest)
     if known is not None and not known.damaged and known.key == good:
@@ -91,7 +93,41 @@ def put(
         tx.execute(_CHANGE, {"known": known.id, **place})
         return dataclasses.replace(known, **place), known.key
     new_id = tx.execute(_INSERT, {"store_id": store_id, "digest": digest, "created_at": now, **place}).scalar_one()
+    tx.execute(_GATHER, {"new": new_id, "same": digest, "store": store_id})
     return Blob(id=new_id, digest=digest, store_id=store_id, **place), None
+
+
+def relocate(tx: Tx, seen: Blob, *, store_id: str, key: str, identity: str | None, damaged: bool = False) -> bool:
+    """Name other bytes of the same digest, in another store; False where the row no longer names those that were
+    seen."""
+    place = {"store_id": store_id, "key": key, "identity": identity, "damaged": damaged}
+    mine = (_b.id == seen.id) & (_b.store_id == seen.store_id) & (_b.key == seen.key)
+    return tx.execute(sa.update(blobs).where(mine).values(**place)).rowcount == 1
+
+
+def replace(tx: Tx, blob: Blob, *, key: str, identity: str | None) -> None:
+    """Name other bytes of the same digest in the same store, which are good."""
+    tx.execute(_CHANGE, {"known": blob.id, "size": blob.size, "key": key, "identity": identity, "damaged": False})
+
+
+def join(tx: Tx, old: Blob, into: Blob, now: dt.datetime) -> None:
+    """Let every link to a blob lead to another of the same digest, and delete the row that nothing leads to then."""
+    tx.execute(sa.update(links).where(_l.blob_id == old.id).values(blob_id=into.id))
+    tx.execute(sa.delete(blobs).where(_b.id == old.id))
+    release(tx, into, now)  # whoever let go of the old one has its grace period
+
+
+def in_store(tx: Tx, store_id: str, *, after: str, limit: int) -> list[Blob]:
+    """What lies in a store, by digest."""
+    mine = sa.select(blobs).where(_b.store_id == store_id, _b.digest > after)
+    return [_blob(row) for row in tx.execute(mine.order_by(_b.digest).limit(limit))]
+
+
+def amount_in(tx: Tx, store_id: str) -> tuple[int, int]:
+    """How many blobs lie in a store, and their bytes."""
+    size = sa.func.coalesce(sa.func.sum(_b.size), 0)
+    row = tx.execute(sa.select(sa.func.count(), size).where(_b.store_id == store_id)).one()
+    return int(row[0]), int(row[1])
 
 
 def link(tx: Tx, repository_id: int, blob: Blob, now: dt.datetime) -> bool:
@@ -140,7 +176,7 @@ def is_referenced(tx: Tx, repository_id: int, digest: Digest) -> bool:
     return tx.execute(statement).first() is not None
 
 
-def somewhere(tx: Tx, store_id: str, registry: tuple[str, str], digest: Digest) -> list[int]:
+def somewhere(tx: Tx, registry: tuple[str, str], digest: Digest) -> list[int]:
     """Ids of repositories of one registry that hold the blob in good state, at most a hundred."""
     r = repositories.c
     # As a join, SQLite would look through all repositories of the registry for those that the few links name.
@@ -148,7 +184,7 @@ def somewhere(tx: Tx, store_id: str, registry: tuple[str, str], digest: Digest) 
     statement = (
         sa.select(_l.repository_id)
         .join(blobs, _b.id == _l.blob_id)
-        .where(_b.store_id == store_id, _b.digest == digest, ~_b.damaged, is_of_registry)
+        .where(_b.store_id.in_(_stores_of(registry[1])), _b.digest == digest, ~_b.damaged, is_of_registry)
         .limit(100)
     )
     return list(tx.execute(statement).scalars())
@@ -221,9 +257,22 @@ def count_open_uploads(tx: Tx, owner: str) -> int:
     return int(tx.execute(_COUNT_OPEN, {"owner": owner}).scalar_one())
 
 
+def end_uploads(tx: Tx, region: str, now: dt.datetime) -> int:
+    """End the open uploads of a region that have bytes; how many there were."""
+    r = repositories.c
+    of_region = sa.exists().where(r.id == _u.repository_id, r.region == region)
+    mine = sa.update(uploads).where(_u.status == "open", _u.size > 0, of_region)
+    return tx.execute(mine.values(status="cancelled", updated_at=now)).rowcount
+
+
 def upload_keys(tx: Tx) -> set[str]:
     """Keys of all open uploads."""
     return set(tx.execute(sa.select(_u.key).where(_u.status == "open")).scalars())
+
+
+def _stores_of(region: Any) -> sa.Select[Any]:
+    """Identities of a region's stores."""
+    return sa.select(_s.store_id).where(_s.region == region, _s.role != "past")
 
 
 # What every push runs is put together once: that costs more than running it.
@@ -233,6 +282,18 @@ _FIND: sa.Select[Any] = sa.select(blobs).where(
 _BY_ID: sa.Select[Any] = sa.select(blobs).where(_b.id == sa.bindparam("id"))
 _INSERT = sa.insert(blobs).returning(_b.id)
 _CHANGE = sa.update(blobs).where(_b.id == sa.bindparam("known"))
+_REGION = sa.select(_s.region).where(_s.store_id == sa.bindparam("store")).scalar_subquery()
+_GATHER = (
+    sa.update(links)
+    .where(
+        _l.blob_id.in_(
+            sa.select(_b.id).where(
+                _b.store_id.in_(_stores_of(_REGION)), _b.digest == sa.bindparam("same"), _b.id != sa.bindparam("new")
+            )
+        )
+    )
+    .values(blob_id=sa.bindparam("new"))
+)
 _INSERT_LINK = sa.insert(links)
 _CHANGE_LINK = sa.update(links).where(
     _l.repository_id == sa.bindparam("repository"), _l.digest == sa.bindparam("linked")

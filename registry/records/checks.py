@@ -16,9 +16,10 @@ from registry.records import blobs as blob_rows
 from registry.records.engine import Tx
 from registry.records.tables.images import blobs, links, manifest_references, manifests, repositories, tags, uploads
 from registry.records.tables.installation import stores
+from registry.records.tables.work import burials
 
-_b, _l, _i, _x, _t, _u, _r, _s = (
-    table.c for table in (blobs, links, manifests, manifest_references, tags, uploads, repositories, stores)
+_b, _l, _i, _x, _t, _u, _r, _s, _d = (
+    table.c for table in (blobs, links, manifests, manifest_references, tags, uploads, repositories, stores, burials)
 )
 _TABLES: Final = (blobs, manifests, tags)
 
@@ -72,14 +73,10 @@ def totals(tx: Tx) -> dict[str, int]:
     return found | {"bytes": int(of_blobs) + int(of_uploads.scalar_one())}
 
 
-def store_ids(tx: Tx) -> dict[Region, str]:
-    """The identity of each region's store."""
-    return {Region(region): store_id for region, store_id in tx.execute(sa.select(_s.region, _s.store_id))}
-
-
 def blobs_of_unknown_stores(tx: Tx) -> int:
     """How many blobs lie in a store that belongs to no region."""
-    statement = sa.select(sa.func.count()).select_from(blobs).where(_b.store_id.not_in(sa.select(_s.store_id)))
+    known = sa.select(_s.store_id).where(_s.role != "past")
+    statement = sa.select(sa.func.count()).select_from(blobs).where(_b.store_id.not_in(known))
     return tx.execute(statement).scalar_one()
 
 
@@ -97,11 +94,15 @@ def open_uploads(tx: Tx, *, after: str, limit: int) -> list[tuple[Upload, Region
 
 
 def named_keys(tx: Tx, store_id: str, keys: Collection[str]) -> set[str]:
-    """Those of the keys that a blob or an open upload names."""
+    """Those of the keys that a blob, an open upload or a burial names."""
     found = set(tx.execute(sa.select(_b.key).where(_b.store_id == store_id, _b.key.in_(keys))).scalars())
     if len(found) < len(keys):
         open_ones = sa.select(_u.key).where(_u.status == "open", _u.key.in_(set(keys) - found))
         found.update(tx.execute(open_ones).scalars())
+    if len(found) < len(keys):
+        found.update(
+            tx.execute(sa.select(_d.key).where(_d.store_id == store_id, _d.key.in_(set(keys) - found))).scalars()
+        )
     return found
 
 
@@ -135,12 +136,12 @@ def manifest_page(tx: Tx, *, after: int, limit: int) -> Iterator[ManifestRow]:
 
 def wrong_links(tx: Tx, limit: int) -> Some:
     """Links without a blob, or with one of another digest or another region's store: (repository_id, name, digest)."""
+    is_of_region = sa.exists().where(_s.region == _r.region, _s.role != "past", _s.store_id == _b.store_id)
     statement = (
         sa.select(_l.repository_id, _r.name, _l.digest)
         .join(repositories, _r.id == _l.repository_id)
         .join(blobs, _b.id == _l.blob_id, isouter=True)
-        .join(stores, _s.region == _r.region, isouter=True)
-        .where(sa.or_(_b.id.is_(None), _b.digest != _l.digest, _s.store_id.is_distinct_from(_b.store_id)))
+        .where(sa.or_(_b.id.is_(None), _b.digest != _l.digest, ~is_of_region))
     )
     return _some(tx, statement, limit)
 

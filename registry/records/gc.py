@@ -8,7 +8,7 @@ after the other, and the second sees what the first did.
 
 import dataclasses
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -32,11 +32,12 @@ FIRST: Final[LinkKey] = (0, "")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Burial:
-    """Bytes whose row is gone."""
+    """Bytes whose row is gone. `due`: not to be deleted before; None: now."""
 
     store_id: str
     key: str
     size: int
+    due: dt.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,17 +155,32 @@ def due_blobs(tx: Tx, *, after: int, last: int, before: dt.datetime) -> list[Amo
     return [Amount(store_id=one, count=count, bytes=int(size)) for one, count, size in tx.execute(statement)]
 
 
-def bury(tx: Tx, ids: Sequence[int], *, before: dt.datetime, now: dt.datetime) -> list[Burial]:
-    """Delete the rows of those of the blobs that are still unlinked, and note their bytes as to be deleted."""
+def bury(
+    tx: Tx, ids: Sequence[int], *, before: dt.datetime, now: dt.datetime, due: Mapping[str, dt.datetime | None]
+) -> list[Burial]:
+    """Delete the rows of those of the blobs that are still unlinked, and note their bytes as to be deleted: when, is
+    said for each store."""
     linked = sa.exists().where(_l.blob_id == _b.id)
     dead = sa.delete(blobs).where(_b.id.in_(ids), ~linked, _let_go < before)
     gone = [
-        Burial(store_id=row.store_id, key=row.key, size=row.size)
+        Burial(store_id=row.store_id, key=row.key, size=row.size, due=due.get(row.store_id))
         for row in tx.execute(dead.returning(_b.store_id, _b.key, _b.size))
     ]
+    note_burials(tx, gone, now)
+    return gone
+
+
+def note_burials(tx: Tx, gone: Sequence[Burial], now: dt.datetime) -> None:
+    """Note bytes that no row names any more as to be deleted."""
     if gone:
         tx.execute(sa.insert(burials), [{**dataclasses.asdict(one), "since": now} for one in gone])
-    return gone
+
+
+def amount_buried(tx: Tx, store_id: str) -> Amount:
+    """What is still to be deleted of a store."""
+    size = sa.func.coalesce(sa.func.sum(_d.size), 0)
+    row = tx.execute(sa.select(sa.func.count(), size).where(_d.store_id == store_id)).one()
+    return Amount(store_id=store_id, count=int(row[0]), bytes=int(row[1]))
 
 
 def stored_bytes(tx: Tx) -> dict[str, int]:
@@ -176,11 +192,11 @@ def stored_bytes(tx: Tx) -> dict[str, int]:
 # --- bytes that no row names ------------------------------------------------------------------------------------------
 
 
-def burials_of(tx: Tx, store_id: str, *, after: str, limit: int) -> list[Burial]:
-    """What is to be deleted of a store, by key."""
+def burials_of(tx: Tx, store_id: str, *, now: dt.datetime, after: str, limit: int) -> list[Burial]:
+    """What is to be deleted of a store by now, by key."""
     statement = (
         sa.select(_d.store_id, _d.key, _d.size)
-        .where(_d.store_id == store_id, _d.key > after)
+        .where(_d.store_id == store_id, _d.key > after, sa.or_(_d.due.is_(None), _d.due <= now))
         .order_by(_d.key)
         .limit(limit)
     )

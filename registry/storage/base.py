@@ -1,20 +1,34 @@
-"""The port to where bytes lie, and the set of stores, one for each region.
+"""The port to where bytes lie, and the set of stores: of each region one for new bytes, and perhaps others.
 
 Bytes are written once, at a key of their own that no other bytes ever had; which digest lies at which key is a row
 (`records/blobs.py`). So committing an upload is one insert, nothing is ever renamed, and deleting an old key cannot
-hit a new upload of the same digest.
+hit a new upload of the same digest. A blob that goes to another store gets a key there (`registry/relocation.py`).
 """
 
 import dataclasses
 import datetime as dt
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Container, Mapping
+import logging
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Container,
+    Iterable,
+    Mapping,
+)
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from registry.errors import StorageUnavailable
+from registry.model import KnownStore, StoreRole
 from registry.names import Region
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class UploadBusy(Exception):
@@ -149,17 +163,55 @@ class BlobStore(Protocol):
 
 
 class Stores:
-    """The stores of an installation, opened when their region is first used."""
+    """The stores of an installation, opened when they are first used.
 
-    def __init__(self, open_store: Callable[[Region], BlobStore]) -> None:
-        self._open_store = open_store
-        self._stores: dict[Region, BlobStore] = {}
+    A region has one store for new bytes. What a row names may also lie in the one that was this before, or in the
+    archive, so whoever reads bytes asks `holding`.
+    """
+
+    def __init__(
+        self,
+        open_store: Callable[[Region, StoreRole], BlobStore],
+        roles: Callable[[Region], Mapping[str, StoreRole]] = lambda region: {},
+    ) -> None:
+        """`roles`: what the rows say a region's stores are, by identity; asked for stores that are not open."""
+        self._open_store, self._roles = open_store, roles
+        self._stores: dict[tuple[Region, StoreRole], BlobStore] = {}
 
     def of(self, region: Region) -> BlobStore:
-        """The store of a region. Raises StorageUnavailable, or StoreMismatch from a store that is not ours."""
-        store = self._stores.get(region)
+        """Where new bytes of a region go. Raises StorageUnavailable, or StoreMismatch from a store that is not ours."""
+        return self._opened(region, "main")
+
+    def archive(self, region: Region) -> BlobStore:
+        """Where bytes of a region's archived images lie; it is made when it is first asked for. Raises as `of`."""
+        return self._opened(region, "archive")
+
+    def holding(self, region: Region, store_id: str) -> BlobStore:
+        """The store of the region that a blob's row names. Raises as `of`."""
+        for (of, _), store in self._stores.items():
+            if of == region and store.store_id == store_id:
+                return store
+        store = self._opened(region, self._roles(region).get(store_id, "main"))
+        if store.store_id != store_id:
+            _log.error("rows name store %s of region %s, which no setting of storage leads to", store_id, region)
+            raise StorageUnavailable from StoreMismatch(f"no setting of storage leads to store {store_id}")
+        return store
+
+    async def proven(self, known: Iterable[KnownStore]) -> AsyncIterator[tuple[KnownStore, BlobStore | Exception]]:
+        """Each store once it proved to be ours, or why it cannot be used: StoreMismatch, StorageUnavailable."""
+        for one in known:
+            try:
+                store = self.holding(one.region, one.store_id)
+                await store.prove()
+            except (StoreMismatch, StorageUnavailable) as error:
+                yield one, error
+            else:
+                yield one, store
+
+    def _opened(self, region: Region, role: StoreRole) -> BlobStore:
+        store = self._stores.get((region, role))
         if store is None:
-            store = self._stores[region] = self._open_store(region)
+            store = self._stores[region, role] = self._open_store(region, role)
         return store
 
     async def during(self, work: Awaitable[T]) -> T:

@@ -182,6 +182,12 @@ class DiskHold:
             os.ftruncate(self._fd, staged.size)
 
 
+def found(root: Path, region: Region) -> str | None:
+    """The identity of the store in a directory; None: it holds none. Raises StoreMismatch."""
+    file = root / IDENTITY_FILE
+    return _read_identity(file, region) if file.exists() else None
+
+
 def identity_of(found: os.stat_result) -> str:
     """What changes when anyone touches a file: its device, inode, size and change time."""
     return f"{found.st_dev:x}-{found.st_ino:x}-{found.st_size:x}-{found.st_ctime_ns:x}"

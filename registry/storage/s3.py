@@ -81,6 +81,10 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     def tail_size(self) -> int:
         return sum(size for _, size in self.tails)
 
+    @property
+    def size(self) -> int:
+        return sum(part.size for part in self.parts) + self.tail_size
+
 
 class S3Store:
     """A bucket's part with the bytes of one region."""
@@ -113,22 +117,17 @@ class S3Store:
     # --- the store itself ---------------------------------------------------------------------------------------------
 
     async def prove(self) -> None:
-        text = await self._identity()
-        if text is None and self._is_new:
+        found = await self.found()
+        if found is None and self._is_new:
             ours = json.dumps({"storeId": self.store_id, "region": self.region}).encode()
             with contextlib.suppress(Clash):  # another process was first: then its identity holds
                 await self.bucket.put_new(self.root + IDENTITY_OBJECT, ours)
-            text = await self._identity()
-        if text is None:
+            found = await self.found()
+        if found is None:
             raise StoreMismatch(f"the blobs of region {self.region} are missing: {self._named} is not in {self.bucket}")
-        try:
-            found = json.loads(text)
-            store_id, region = str(found["storeId"]), str(found["region"])
-        except (ValueError, KeyError, TypeError):
-            raise StoreMismatch(f"{self._named} in {self.bucket} is damaged: restore it from a backup") from None
-        if (store_id, region) != (self.store_id, self.region):
+        if found != (self.store_id, self.region):
             raise StoreMismatch(
-                f"{self.bucket} holds store {store_id} of region {region}, but the database speaks of store "
+                f"{self.bucket} holds store {found[0]} of region {found[1]}, but the database speaks of store "
                 f"{self.store_id} of region {self.region}: choose another storage.prefix, or restore the two together"
             )
         self._is_proven, self._is_new = True, False  # should it be empty later, then it has lost something
@@ -152,11 +151,15 @@ class S3Store:
     def _named(self) -> str:
         return self.root + IDENTITY_OBJECT
 
-    async def _identity(self) -> bytes | None:
+    async def found(self) -> tuple[str, str] | None:
+        """The identity and the region that the bucket says; None: it holds no store here. Raises StoreMismatch."""
         try:
-            return await self.bucket.get(self._named)
+            found = json.loads(await self.bucket.get(self._named))
+            return str(found["storeId"]), str(found["region"])
         except Absent:
             return None
+        except (ValueError, KeyError, TypeError):
+            raise StoreMismatch(f"{self._named} in {self.bucket} is damaged: restore it from a backup") from None
 
     # --- uploads ------------------------------------------------------------------------------------------------------
 
@@ -166,6 +169,8 @@ class S3Store:
     @contextlib.asynccontextmanager
     async def hold(self, staged: Staged) -> AsyncIterator[Hold]:
         await self.ready()
+        if State.of(staged).size != staged.size:
+            raise UploadLost(staged.key)  # its bytes are in another store: what comes behind them is no blob
         with spool.taken(self.spool_directory, staged.key, self.part_size) as gathered:
             held = S3Hold(self, staged, gathered)
             yield held
@@ -319,7 +324,7 @@ class S3Hold:
         else:
             key = f"{self._key}-{secrets.token_hex(4)}"
             async with self._store.senders:
-                await self._bucket.put(self._store.blob_path(key), await self._end(state))
+                await self._bucket.put(self._store.blob_path(key), await self._end(state), lasting=True)
         found = await self._bucket.head(self._store.blob_path(key))
         if not certain and (found is None or found.size != staged.size):
             raise UploadLost(staged.key)

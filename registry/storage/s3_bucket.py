@@ -59,6 +59,7 @@ class Bucket:
         self._place = place
         self._calls = Calls(place, patience or Patience())
         self._sse = _encryption(place)
+        self._class = {"StorageClass": place.storage_class} if place.storage_class else {}
 
     def __str__(self) -> str:
         at = f" at {self._place.endpoint}" if self._place.endpoint else ""
@@ -81,8 +82,10 @@ class Bucket:
 
     # --- objects ------------------------------------------------------------------------------------------------------
 
-    async def put(self, key: str, body: Body) -> None:
-        await self._do("put_object", Key=key, Body=body, **await self._guards(body), **self._sse)
+    async def put(self, key: str, body: Body, *, lasting: bool = False) -> None:
+        """`lasting`: it stays, so that it is worth its place's storage class."""
+        kept = self._class if lasting else {}
+        await self._do("put_object", Key=key, Body=body, **await self._guards(body), **self._sse, **kept)
 
     async def put_new(self, key: str, body: bytes) -> None:
         """Write an object unless there is one. Raises Clash. A service that cannot tell overwrites: read it again."""
@@ -183,7 +186,12 @@ class Bucket:
         algorithm = self._place.checksums.upper()
         guards = {"ChecksumAlgorithm": algorithm} if self._place.checksums in _HEADERS else {}
         answer = await self._do(
-            "create_multipart_upload", Key=key, ContentType="application/octet-stream", **guards, **self._sse
+            "create_multipart_upload",
+            Key=key,
+            ContentType="application/octet-stream",
+            **guards,
+            **self._sse,
+            **self._class,
         )
         return str(answer["UploadId"])
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 import os
 import shutil
 import sqlite3
@@ -17,21 +18,22 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
 from longshore import archive, backup, restore, wiring
-from longshore.archive import BackupTrouble
+from longshore.archive import Archive, BackupTrouble, Description
 from longshore.backup import Made
 from longshore.config import Config, Server
 from longshore.restore import Restored
 from longshore.wiring import CannotStart
 from registry import images, layers, uploads
 from registry.errors import DatabaseDamaged
+from registry.model import KnownStore
 from registry.names import Digest
 from registry.records import copies, schema
 from registry.records import repositories as repository_rows
-from registry.storage.disk import DiskStore
 from tests import builders, places
 from tests.places import APP, INDEX, LAYER, ONE, PART, REGION, REGISTRY, TOP, TWO, Place, database_of, flip, rooms
 
 TOP_DIGEST = builders.digest_of(TOP)
+OLD = "0004"  # a schema
 
 
 @pytest.fixture(scope="module")
@@ -204,22 +206,30 @@ def test_nobody_else_can_read_what_is_written(place: Place, dest: Path, umask: i
     assert {stat.S_IMODE(path.stat().st_mode) for path in secret} == {0o600}
 
 
-def test_a_backup_of_an_older_program_is_brought_up_to_date(
-    tmp_path: Path, dest: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old = Place(tmp_path / "old")
-    old.store.parent.mkdir(parents=True)
-    store = DiskStore(old.store, REGION)
-    make_old_schema(old.data / wiring.DATABASE)
-    old.sql("INSERT INTO stores VALUES (?, ?)", REGION, store.store_id)
-    old.sql(
+def test_a_backup_of_an_older_program_is_brought_up_to_date(dest: Path) -> None:
+    made, state = Archive(dest), Place(dest / archive.STATES / "then")
+    state.data.mkdir(parents=True)
+    store = made.store(KnownStore(region=REGION, role="main", store_id="5a" * 16), make=True)
+    make_old_schema(state.data / wiring.DATABASE)
+    state.sql("INSERT INTO stores VALUES (?, ?)", REGION, store.store_id)
+    state.sql(
         "INSERT INTO blobs (store_id, digest, size, key, damaged, created_at) VALUES (?, ?, ?, ?, 0, 0)",
         *(store.store_id, TOP_DIGEST, len(TOP), "ab" + "0" * 30),
     )
     store.path("ab" + "0" * 30).write_bytes(TOP)
-    with monkeypatch.context() as patched:
-        patched.setattr(schema, "require", lambda tx: None)  # as the program of then would not have minded
-        back_up(old, dest)
+    made.describe(
+        Description(
+            format=archive.FORMAT,
+            state="then",
+            created_at=dt.datetime.now(dt.UTC),
+            schema=OLD,
+            stores={REGION: store.store_id},
+            files={wiring.DATABASE: archive.look(state.data / wiring.DATABASE)},
+            blobs=1,
+            bytes=len(TOP),
+            lost=0,
+        )
+    )
     back = restored(dest)
 
     assert back.sql("SELECT version_num FROM alembic_version") == [(schema.HEAD,)]
@@ -228,7 +238,7 @@ def test_a_backup_of_an_older_program_is_brought_up_to_date(
 
 
 def make_old_schema(path: Path) -> None:
-    """A database as an older program made it: the oldest that has all columns which a backup reads."""
+    """A database as an older program made it."""
     config = alembic.config.Config()
     config.set_main_option("script_location", str(Path(schema.__file__).with_name("migrations")))
     config.set_main_option("path_separator", "os")
@@ -237,7 +247,7 @@ def make_old_schema(path: Path) -> None:
     with (
         engine.begin() as tx,
         EnvironmentContext(
-            config, scripts, fn=lambda revision, _context: scripts._upgrade_revs("0004", revision)
+            config, scripts, fn=lambda revision, _context: scripts._upgrade_revs(OLD, revision)
         ) as environment,
     ):
         environment.configure(connection=tx)

@@ -11,7 +11,7 @@ from msgspec import inspect
 from longshore import certificates
 from longshore import config as configuration
 from longshore.cli.serve import serve
-from longshore.config import DEFAULTS, LISTS, SECRETS, SETTINGS, ConfigError, env_name
+from longshore.config import BELOW, DEFAULTS, LISTS, SECRETS, SETTINGS, ConfigError, env_name
 from longshore.values import CHECKS
 from registry.context import SystemClock
 from tests.servers import ROOT
@@ -33,11 +33,12 @@ GIVEN: dict[str, Any] = {
     "storage.bucket": "longshore",
     "storage.prefix": "of/this-registry/",
     "storage.region": "eu-central-1",
+    "storage.storage_class": "STANDARD_IA",
 }
 # Files that must be there, tried by themselves.
 FILES = {"http.tls_cert", "http.tls_key", "egress.ca"}
 # Settings that need another one beside them, tried in test_storage_settings.py.
-TOGETHER = {"storage.kind", "storage.access_key_id", "storage.secret_access_key", "storage.sse_kms_key"}
+TOGETHER = {"storage.kind", "storage.access_key_id", "storage.secret_access_key", "storage.sse_kms_key", *BELOW}
 
 
 def other(setting: str) -> Any:

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +13,11 @@ from longshore import config as configuration
 from longshore import reference, stores, wiring
 from longshore.config import PER_REGION, ConfigError, env_name
 from registry.names import Region
-from registry.options import Storage
+from registry.options import Place, Storage
 from tests.places import database_of
 from tests.servers import ROOT, clean_environment
 
-S3 = {
+S3: dict[str, Any] = {
     "kind": "s3",
     "endpoint": "http://minio.example.com:9000",
     "public_endpoint": "https://minio.example.com",
@@ -30,6 +31,7 @@ S3 = {
     "sse": "aws:kms",
     "sse_kms_key": "arn:aws:kms:eu-central-1:111122223333:key/1",
     "checksums": "crc32",
+    "storage_class": "STANDARD_IA",
 }
 
 
@@ -89,6 +91,65 @@ def test_one_region_may_lie_in_a_bucket_and_the_others_on_disk(tmp_path):
     assert (found.of("ap-south-1").kind, found.of("us-east-1").kind, found.kind) == ("s3", "disk", "disk")
 
 
+def test_where_bytes_lay_before_has_nothing_of_where_they_lie_now(tmp_path):
+    found = load(tmp_path, toml("storage", S3) + toml("storage.previous", {"kind": "disk"}))
+
+    assert found.previous == Place() and found.archive is None
+    assert found.of("ap-south-1").previous == Place()
+    assert load(tmp_path, toml("storage.previous", S3)).previous == Place(**S3)
+
+
+def test_a_region_that_stays_where_all_lay_before_lies_nowhere_else(tmp_path):
+    text = toml("storage", S3) + toml("storage.previous", {"kind": "disk"})
+    found = load(tmp_path, text + toml("storage.regions.ap-south-1", {"kind": "disk"}))
+
+    assert found.of("ap-south-1").previous is None and found.of("eu-west-1").previous == Place()
+
+
+def test_the_archive_is_as_where_all_else_lies_but_for_what_is_said(tmp_path):
+    plain = load(tmp_path, toml("storage", S3))
+    assert plain.archive_place == Place(**{**S3, "prefix": "of/this-registry/archive/"})
+    text = (
+        toml("storage", S3)
+        + toml("storage.archive", {"storage_class": "GLACIER_IR"})
+        + toml("storage.regions.ap-south-1", {"bucket": "south"})
+        + toml("storage.regions.ap-south-1.archive", {"prefix": "cold/"})
+    )
+    found = load(tmp_path, text)
+    assert found.archive == Place(**{**S3, "prefix": "of/this-registry/archive/", "storage_class": "GLACIER_IR"})
+
+    south = {**S3, "bucket": "south", "prefix": "cold/", "storage_class": "GLACIER_IR"}
+    assert found.of("ap-south-1").archive == Place(**south)
+
+
+def test_tables_below_come_from_the_environment_too(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("5ec2e7-of-before\n")
+    given = {
+        "LONGSHORE_STORAGE__PREVIOUS__KIND": "s3",
+        "LONGSHORE_STORAGE__PREVIOUS__BUCKET": "before",
+        "LONGSHORE_STORAGE__PREVIOUS__ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "LONGSHORE_STORAGE__PREVIOUS__SECRET_ACCESS_KEY_FILE": str(secret),
+        "LONGSHORE_STORAGE__ARCHIVE__PREFIX": "cold",
+    }
+    found = configuration.load(data=None, file=None, env=given, flags={})
+
+    assert found.storage.previous == Place(
+        kind="s3", bucket="before", access_key_id="AKIDEXAMPLE", secret_access_key="5ec2e7-of-before"
+    )
+    assert found.storage.archive == Place(prefix="cold") and found.warnings == ()
+
+
+def test_tables_below_are_shown_as_they_hold_and_can_be_read_again(tmp_path):
+    text = toml("storage", {**S3, "access_key_id": "", "secret_access_key": ""})
+    text += toml("storage.previous", {"kind": "disk"}) + toml("storage.regions.ap-south-1.archive", {"prefix": "cold"})
+    found = load(tmp_path, text)
+    file = tmp_path / "longshore.toml"
+    shown = reference.as_toml(reference.shown(configuration.load(data=None, file=file, env={}, flags={})))
+
+    assert load(tmp_path, shown) == found
+
+
 def test_a_secret_is_never_shown(tmp_path):
     text = toml("storage", S3) + toml("storage.regions.ap-south-1", {"secret_access_key": "5ec2e7-of-the-south"})
     file = tmp_path / "longshore.toml"
@@ -146,6 +207,23 @@ def test_a_secret_is_never_shown(tmp_path):
             "storage.bucket: is missing: storage.kind is s3, and bytes go into a bucket "
             "(table [storage.regions.eu-west-1])",
         ),
+        ("[storage]\nprevious = 1", "storage.previous: is a table, so it is written [storage.previous]"),
+        ("[storage.previous]\nknd = 's3'", "storage.previous.knd: there is no such setting; did you mean kind?"),
+        ("[storage.previous]\nverify_reads = 'never'", "storage.previous.verify_reads: there is no such setting"),
+        ("[storage.previous]\nkind = 's4'", 'storage.previous.kind: "s4" is not one of disk, s3'),
+        ("[storage.previous]\nkind = 's3'", "storage.previous.bucket: is missing: storage.previous.kind is s3"),
+        ("[storage.previous]\nbucket = 'No'", 'storage.previous.bucket: "No": must be a bucket\'s name'),
+        ("[storage.previous]\nkind = 'disk'", "storage.previous: is the same place as storage"),
+        (
+            "[storage]\nkind = 's3'\nbucket = 'bbb'\n[storage.archive]\nprefix = ''",
+            "storage.archive: is the same place as storage: give it another prefix or bucket",
+        ),
+        (
+            "[storage.regions.eu-west-1.archive]\nprefix = '/a'",
+            "(file longshore.toml, table [storage.regions.eu-west-1",
+        ),
+        ("[storage]\nstorage_class = 'GLACIER'", "its bytes cannot be read at once; GLACIER_IR's can"),
+        ("[storage]\nstorage_class = 'a b'", "storage.storage_class"),
     ],
 )
 def test_what_is_wrong_is_one_line(tmp_path, text, says):

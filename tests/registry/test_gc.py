@@ -14,7 +14,7 @@ import pytest
 from registry import failpoints, gc, layers, repositories, uploads
 from registry.context import Deps
 from registry.errors import DatabaseUnavailable, LayersNotFound, StorageUnavailable
-from registry.model import Repository
+from registry.model import Repository, StoreRole
 from registry.names import Digest, Region, RepositoryName
 from registry.options import Gc
 from registry.records import gc as rows
@@ -539,7 +539,7 @@ async def test_a_foreign_store_is_never_touched(ground: Ground, repository: Repo
     before = ground.files()
     (ground.root / IDENTITY_FILE).write_text('{"storeId": "another", "region": "us-east-1"}')
 
-    def opened(region: Region) -> DiskStore:
+    def opened(region: Region, role: StoreRole) -> DiskStore:
         store = DiskStore(ground.root, region)
         if store.store_id != "ours":
             raise StorageUnavailable from OSError("it is another store")
@@ -558,7 +558,7 @@ async def test_bytes_that_cannot_be_deleted_now_are_tried_again(ground: Ground, 
 
     await ground.push(repository, b"loose")
     ground.wait(SPENT)
-    collected = await ground.collect(stores=Stores(lambda region: Stubborn(ground.root, REGION)))
+    collected = await ground.collect(stores=Stores(lambda region, role: Stubborn(ground.root, REGION)))
     assert (collected.bytes, collected.regions[0].failed, collected.is_whole) == (0, 1, False)
     assert (await ground.count("blobs"), await ground.count("burials"), len(ground.files())) == (0, 1, 1)
     collected = await ground.collect()
@@ -648,7 +648,7 @@ def test_the_names_of_places_are_those_that_are_crossed() -> None:
 async def test_a_blob_that_was_linked_since_it_was_found_is_not_buried(ground: Ground, repository: Repository) -> None:
     await ground.push(repository, b"loose")
     ground.wait(SPENT)
-    bury = functools.partial(rows.bury, ids=[1, 2], before=ground.hands.time, now=ground.hands.time)
+    bury = functools.partial(rows.bury, ids=[1, 2], before=ground.hands.time, now=ground.hands.time, due={})
 
     assert await ground.deps.db.write(bury) == []
     assert (await ground.count("blobs"), await ground.count("burials")) == (1, 0)

@@ -32,7 +32,7 @@ def place(tmp_path: Path) -> Place:
 
 def run(place: Place, kind: type[DiskStore] = DiskStore, **options: Any) -> Scrubbed:
     with wiring.opened(place.config) as (db, _):
-        stores = Stores(lambda region: kind(place.store, REGION))
+        stores = Stores(lambda region, role: kind(place.store, REGION))
         return asyncio.run(scrub.scrub(db, stores, now=NOW, **options))
 
 

@@ -16,7 +16,8 @@ stores = Table(
     "stores",
     metadata,
     Column("region", String(64), primary_key=True),
-    Column("store_id", String(64), nullable=False, comment="identity of the blob store that this region's rows name"),
+    Column("role", String(8), primary_key=True, comment="main, previous or archive; past: rows name nothing in it"),
+    Column("store_id", String(64), nullable=False, comment="identity of the blob store, which rows name"),
 )
 
 stamps = Table(

@@ -13,6 +13,7 @@ burials = Table(
     Column("key", String(128), primary_key=True),
     Column("size", Size, nullable=False),
     Column("since", Moment, nullable=False),
+    Column("due", Moment, comment="not to be deleted before: someone may still be on the way to them"),
     comment="bytes that no row names any more and that are deleted next; nobody misses them, as no key is used twice",
     sqlite_with_rowid=False,
 )

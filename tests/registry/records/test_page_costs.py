@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from registry.model import Blob, Image, Repository, Upload
 from registry.names import AccountId, Digest, Region, RegistryRef, RepositoryName, Tag
-from registry.records import blobs, images, repositories, schema
+from registry.records import blobs, images, installation, repositories, schema
 from registry.records.engine import Database, Tx
 
 REGISTRY = RegistryRef(AccountId("000000000000"), Region("us-east-1"))
@@ -43,8 +43,8 @@ READS: dict[str, Callable[[Tx], Any]] = {
     "end-9-parents": lambda tx: images.parents(tx, 1, digest_at(7)),
     "end-9-many-parents": lambda tx: images.parents(tx, 1, digest_at(9)),
     "end-10-in-use": lambda tx: blobs.is_referenced(tx, 1, digest_at(7)),
-    "end-11-anywhere": lambda tx: blobs.somewhere(tx, "store", REGISTRY, digest_at(7)),
-    "end-11-anywhere-of-many": lambda tx: blobs.somewhere(tx, "store", REGISTRY, digest_at(8)),
+    "end-11-anywhere": lambda tx: blobs.somewhere(tx, REGISTRY, digest_at(7)),
+    "end-11-anywhere-of-many": lambda tx: blobs.somewhere(tx, REGISTRY, digest_at(8)),
     "the-repository": lambda tx: repositories.find(tx, REGISTRY, RepositoryName("r000000")),
     "an-upload": lambda tx: blobs.upload(tx, "u000007"),
 }
@@ -61,6 +61,7 @@ def fill(tx: Tx, count: int) -> None:
     """
     made = [repositories.insert(tx, repository_at(number)) for number in range(count)]
     ids = [one.id for one in made if one is not None]
+    installation.adopt_store(tx, REGISTRY.region, "store")
     common = blob_at(tx, 8)
     for number, repository_id in enumerate(ids):
         blobs.link(tx, repository_id, common, NOW)
