@@ -275,6 +275,7 @@ def _read(document: dict[str, Any], media_type: str, family: _Family | None) -> 
     wire = _convert(document)
     for where, descriptor in _descriptors(document):
         _refuse_respelled(descriptor, _DESCRIPTOR_FIELDS, where)
+    document.clear()  # of the largest manifest it is twice as large as what is made of it
     config = None if wire.config is None else _descriptor(wire.config, "$.config")
     listed = _list(wire.manifests, "$.manifests")
     layers = (*_list(wire.layers, "$.layers"), *_list(wire.blobs, "$.blobs"))
