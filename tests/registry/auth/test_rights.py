@@ -595,6 +595,44 @@ def test_pulling_does_not_bring_the_right_to_import(server, repository):
     }
 
 
+def test_who_may_only_pull_brings_no_repository_about(server):
+    """T45, at the door: a name that is not here yet is not made by asking for it."""
+    _, keys = user(server, allow(*PULL))
+    name = unique_name("cache/new")
+    auth = basic(keys.access_key_id, keys.secret)
+    asked = [server.request(method, f"/v2/{name}/manifests/v1", auth=auth).status for method in ("HEAD", "GET")]
+    pushed = server.request("POST", f"/v2/{name}/blobs/uploads/", auth=auth).status
+
+    assert (set(asked), pushed) == ({404}, 403)
+    assert name not in server.request("GET", "/v2/_catalog?n=1000").json["repositories"]
+
+
+def test_an_agents_rights_end_at_its_own_instance_and_with_its_key(server):
+    """T57, as far as identities go: one policy for all agents, and each may act for the instance of its name alone."""
+    instances = f"arn:aws:ecs:us-east-1:{ACCOUNT}:container-instance/prod/"
+    actions = ["ecs:Poll", "ecs:SubmitTaskStateChange", "ecs:StartTelemetrySession"]
+    agents = [user(server, allow(*actions, on=instances + "${aws:username}")) for _ in range(2)]
+    (one, old), (other, _) = agents
+    decisions = {
+        (agent, action, instance): explained(
+            server, f"arn:aws:iam::{ACCOUNT}:user/{agent}", action, instances + instance
+        )
+        for agent in (one, other)
+        for action in actions
+        for instance in (one, other)
+    }
+    with server.client("iam") as iam:  # registered anew, it has another key, and the one before is nobody's
+        iam.create_access_key(UserName=one)
+        iam.delete_access_key(UserName=one, AccessKeyId=old.access_key_id)
+    replayed = server.request("GET", "/v2/", auth=basic(old.access_key_id, old.secret)).status
+
+    assert decisions == {
+        (agent, action, instance): "allowed" if agent == instance else "implicitDeny"
+        for agent, action, instance in decisions
+    }
+    assert replayed == 401
+
+
 # --- changes take effect at once --------------------------------------------------------------------------------------
 
 
