@@ -6,7 +6,7 @@ Sizes are bytes; times are aware UTC datetimes; JSON columns are parsed.
 import dataclasses
 import datetime as dt
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from registry.names import Digest, Region, RegistryRef, RepositoryName, Tag
 
@@ -14,9 +14,21 @@ Mutability = Literal["MUTABLE", "IMMUTABLE", "IMMUTABLE_WITH_EXCLUSION", "MUTABL
 ManifestKind = Literal["image", "index"]
 ImageStatus = Literal["ACTIVE", "ARCHIVED", "ACTIVATING"]  # the last: on its way back from the archive
 StorageClass = Literal["STANDARD", "ARCHIVE"]
+Cause = Literal["deleted", "expired", "repository"]  # of an image's end; `repository`: it went with that
 JobState = Literal["waiting", "running", "failed"]
 # Of a region's stores: where new bytes go, where they went before, and where archived images' lie.
 StoreRole = Literal["main", "previous", "archive"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Doer:
+    """Who changes something, as is told of it for good."""
+
+    principal: str  # ARN, or the part of the house that does it by itself
+    request_id: str  # what is done by one deed has this in common
+
+
+HOUSE: Final = Doer(principal="longshore", request_id="")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +51,7 @@ class Repository:
     listened: bool = False  # whether anyone is told of events; as it was when the row was read, so ask in a transaction
     policy_bindings: Mapping[str, str] = dataclasses.field(default_factory=dict)  # ARN in it -> unique id of who had it
     resource_tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    protected: bool = False  # nothing in it, nor itself, can be deleted
     counted: bool = False  # whether what it, or its account, holds is counted
 
 
@@ -91,6 +104,30 @@ class KnownStore:
     region: Region
     role: StoreRole
     store_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeletedImage:
+    """An image that was deleted and can be brought back until `expires_at`."""
+
+    id: int
+    registry: RegistryRef
+    repository: RepositoryName
+    repository_id: int  # of the repository that it was in, which may be gone, or another one by now
+    digest: Digest
+    media_type: str
+    kind: ManifestKind
+    subject: Digest | None
+    body_size: int
+    image_size: int
+    pushed_at: dt.datetime
+    pulled_at: dt.datetime | None
+    deleted_at: dt.datetime
+    doer: Doer
+    cause: Cause
+    reason: str | None  # why a lifecycle policy took it
+    expires_at: dt.datetime
+    tags: tuple[Tag, ...] = ()  # that it had; filled where a statement says so
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,11 +19,13 @@ from registry.records import blobs as blob_rows
 from registry.records import quotas
 from registry.records.engine import Tx
 from registry.records.tables.images import blobs, links, manifest_references, repositories, uploads
+from registry.records.tables.keeping import deleted_images, holds
 from registry.records.tables.work import burials
 
 _b, _l, _x, _r, _u, _d = (table.c for table in (blobs, links, manifest_references, repositories, uploads, burials))
 _key: Final = sa.tuple_(_l.repository_id, _l.digest)
 _NEEDED: Final = sa.exists().where(_x.repository_id == _l.repository_id, _x.digest == _l.digest)
+_HELD: Final = sa.exists().where(holds.c.blob_id == _b.id)
 _let_go: Final = sa.func.coalesce(_b.released_at, _b.created_at)
 
 LinkKey = tuple[int, str]  # (repository id, digest)
@@ -136,32 +138,32 @@ def blob_page(tx: Tx, *, after: int, limit: int) -> int | None:
 
 
 def unlinked(tx: Tx, *, after: int, last: int, before: dt.datetime, store_ids: Collection[str]) -> list[int]:
-    """Of a page, the blobs of these stores that no repository hands out, and that all let go of before then."""
+    """Of a page, the blobs of these stores that no repository hands out, that all let go of before then, and that no
+    deleted image holds."""
     linked = sa.exists().where(_l.blob_id == _b.id)
     statement = sa.select(_b.id).where(
-        _b.id > after, _b.id <= last, _b.store_id.in_(store_ids), ~linked, _let_go < before
+        _b.id > after, _b.id <= last, _b.store_id.in_(store_ids), ~linked, _let_go < before, ~_HELD
     )
     return list(tx.execute(statement.order_by(_b.id)).scalars())
 
 
-def due_blobs(tx: Tx, *, after: int, last: int, before: dt.datetime) -> list[Amount]:
-    """Of a page, what would be buried if every link that is due went: by store."""
-    alive = sa.exists().where(_l.blob_id == _b.id, sa.or_(_l.touched_at >= before, _NEEDED))
-    statement = (
-        sa.select(_b.store_id, sa.func.count(), sa.func.sum(_b.size))
-        .where(_b.id > after, _b.id <= last, ~alive, _let_go < before)
-        .group_by(_b.store_id)
-    )
-    return [Amount(store_id=one, count=count, bytes=int(size)) for one, count, size in tx.execute(statement)]
+def due_blobs(tx: Tx, *, after: int, last: int, before: dt.datetime, now: dt.datetime) -> list[Amount]:
+    """Of a page, what would be buried if every link that is due went, and every hold that is over: by store."""
+    return _amounts(tx, *_unlinked_by_then(after, last, before), ~_held_at(now))
+
+
+def held_blobs(tx: Tx, *, after: int, last: int, before: dt.datetime, now: dt.datetime) -> list[Amount]:
+    """Of a page, what only deleted images keep from being buried then: by store."""
+    return _amounts(tx, *_unlinked_by_then(after, last, before), _held_at(now))
 
 
 def bury(
     tx: Tx, ids: Sequence[int], *, before: dt.datetime, now: dt.datetime, due: Mapping[str, dt.datetime | None]
 ) -> list[Burial]:
-    """Delete the rows of those of the blobs that are still unlinked, and note their bytes as to be deleted: when, is
-    said for each store."""
+    """Delete the rows of those of the blobs that are still unlinked and not held, and note their bytes as to be
+    deleted: when, is said for each store."""
     linked = sa.exists().where(_l.blob_id == _b.id)
-    dead = sa.delete(blobs).where(_b.id.in_(ids), ~linked, _let_go < before)
+    dead = sa.delete(blobs).where(_b.id.in_(ids), ~linked, _let_go < before, ~_HELD)
     gone = [
         Burial(store_id=row.store_id, key=row.key, size=row.size, due=due.get(row.store_id))
         for row in tx.execute(dead.returning(_b.store_id, _b.key, _b.size))
@@ -260,6 +262,22 @@ def prune_uploads(tx: Tx, *, before: dt.datetime, limit: int) -> int:
 
 def _due_in(after: LinkKey, last: LinkKey, before: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
     return (_key > after, _key <= last, _l.touched_at < before, ~_NEEDED)
+
+
+def _unlinked_by_then(after: int, last: int, before: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    alive = sa.exists().where(_l.blob_id == _b.id, sa.or_(_l.touched_at >= before, _NEEDED))
+    return (_b.id > after, _b.id <= last, ~alive, _let_go < before)
+
+
+def _held_at(now: dt.datetime) -> sa.ColumnElement[bool]:
+    """Whether a deleted image that can be brought back at that time needs the blob."""
+    holder = (deleted_images.c.id == holds.c.image_id) & (deleted_images.c.expires_at > now)
+    return sa.exists().where(holds.c.blob_id == _b.id, holder)
+
+
+def _amounts(tx: Tx, *chosen: sa.ColumnElement[bool]) -> list[Amount]:
+    statement = sa.select(_b.store_id, sa.func.count(), sa.func.sum(_b.size)).where(*chosen).group_by(_b.store_id)
+    return [Amount(store_id=one, count=count, bytes=int(size)) for one, count, size in tx.execute(statement)]
 
 
 def _sizes(tx: Tx, ids: Collection[int]) -> dict[int, int]:

@@ -94,6 +94,7 @@ def _changeable(repository: Repository) -> dict[str, object]:
         "policy": repository.policy,
         "policy_bindings": json.dumps(dict(repository.policy_bindings)) if repository.policy_bindings else None,
         "resource_tags": json.dumps(dict(repository.resource_tags)),
+        "protected": repository.protected,
     }
 
 
@@ -113,6 +114,7 @@ def _repository(row: sa.Row[Any]) -> Repository:
         resource_tags=json.loads(row.resource_tags),
         listened=bool(row.listened),
         counted=bool(row.counted),
+        protected=row.protected,
     )
 
 

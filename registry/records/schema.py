@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from registry.records.engine import Tx
 
-HEAD: Final = "0011"  # the newest script's number
+HEAD: Final = "0012"  # the newest script's number
 _SCRIPTS: Final = Path(__file__).with_name("migrations")
 
 

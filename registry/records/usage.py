@@ -3,6 +3,8 @@
 A repository holds each blob once, however many of its images need it. An account holds each once for each store,
 however many of its repositories do: that is what lies on the disk for it. A blob that several accounts hold counts for
 each of them. Manifests count with the bytes that were pushed; they lie in the rows of their repository.
+
+What was deleted and can be brought back is a figure of its own: what nothing but deleted images keeps there.
 """
 
 import dataclasses
@@ -15,9 +17,10 @@ from registry.model import Holding
 from registry.names import AccountId, Region, RegistryRef, RepositoryName
 from registry.records.engine import Tx
 from registry.records.tables.images import blobs, links, manifest_references, manifests, repositories
+from registry.records.tables.keeping import deleted_images, holds
 
 _b, _l, _i, _r, _x = (table.c for table in (blobs, links, manifests, repositories, manifest_references))
-
+_d, _h = deleted_images.c, holds.c
 
 Holder = int | AccountId  # a repository, by its id, or an account
 
@@ -43,6 +46,21 @@ def of_account(tx: Tx, account: AccountId, region: Region | None = None) -> Usag
     if region is not None:
         mine = mine.where(_r.region == region)
     return _usage(tx, _l.repository_id.in_(mine), _i.repository_id.in_(mine))
+
+
+def kept_of_account(tx: Tx, account: AccountId, region: Region | None = None) -> Usage:
+    """What deleted images of an account keep there, and no repository of it holds: in one region or in all."""
+    mine, ours = sa.select(_r.id).where(_r.account == account), [_d.account == account]
+    if region is not None:
+        mine, ours = mine.where(_r.region == region), [*ours, _d.region == region]
+    return _kept(tx, _l.repository_id.in_(mine), sa.and_(*ours))
+
+
+def kept_of_repository(tx: Tx, registry: RegistryRef, name: RepositoryName) -> Usage:
+    """What deleted images of a repository keep there, and the repository, if it is there, does not hold itself."""
+    named = (_r.account == registry.account, _r.region == registry.region, _r.name == name)
+    deleted = sa.and_(_d.account == registry.account, _d.region == registry.region, _d.repository == name)
+    return _kept(tx, _l.repository_id.in_(sa.select(_r.id).where(*named)), deleted)
 
 
 def holding(tx: Tx, holder: Holder) -> Holding:
@@ -100,6 +118,15 @@ def _usage(tx: Tx, held: sa.ColumnElement[bool], pushed: sa.ColumnElement[bool])
     distinct = sa.select(_b.id, _b.size).where(_b.id.in_(sa.select(_l.blob_id).where(held))).subquery()
     blob_count, blob_bytes = _sum(tx, sa.select(sa.func.count(), sa.func.sum(distinct.c.size)).select_from(distinct))
     image_count, image_bytes = _sum(tx, sa.select(sa.func.count(), sa.func.sum(_i.body_size)).where(pushed))
+    return Usage(blobs=blob_count, blob_bytes=blob_bytes, images=image_count, image_bytes=image_bytes)
+
+
+def _kept(tx: Tx, held: sa.ColumnElement[bool], deleted: sa.ColumnElement[bool]) -> Usage:
+    by_them = sa.select(_h.blob_id).join(deleted_images, _d.id == _h.image_id).where(deleted, _h.blob_id.is_not(None))
+    is_here = sa.exists().where(_l.blob_id == _b.id, held)
+    blob_sizes = sa.select(sa.func.count(), sa.func.sum(_b.size)).where(_b.id.in_(by_them), ~is_here)
+    blob_count, blob_bytes = _sum(tx, blob_sizes)
+    image_count, image_bytes = _sum(tx, sa.select(sa.func.count(), sa.func.sum(_d.body_size)).where(deleted))
     return Usage(blobs=blob_count, blob_bytes=blob_bytes, images=image_count, image_bytes=image_bytes)
 
 

@@ -4,7 +4,7 @@ columns        what all are built of: kinds of columns, the metadata
 installation   what holds for the whole installation, and settings of accounts
 identities     who may act
 images         repositories and what is in them
-keeping        what is kept for how long: lifecycle policies, images in use, pulls
+keeping        what is kept for how long: lifecycle policies, images in use, pulls, what was deleted, tag history
 listeners      who is told of events, and what waits to be told
 work           what the house does by itself, what was done, what is to be done
 

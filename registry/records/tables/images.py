@@ -21,6 +21,13 @@ repositories = Table(
     Column("policy", Text, comment="repository policy, as it was put"),
     Column("policy_bindings", Text, comment="JSON object: each user and role that the policy names -> unique id"),
     Column("resource_tags", Text, nullable=False, comment="JSON object"),
+    Column(
+        "protected",
+        Boolean,
+        nullable=False,
+        server_default=sa.false(),
+        comment="nothing in it, nor itself, can be deleted",
+    ),
     Index("repositories_by_name", "account", "region", "name", unique=True),
     sqlite_autoincrement=True,  # an id is never used again, also when the row with the highest one is deleted
 )

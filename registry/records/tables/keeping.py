@@ -1,8 +1,13 @@
-"""What is kept for how long, and where: lifecycle policies and what they came to, images in use, pulls, the archive."""
+"""What is kept for how long, and where: lifecycle policies and what they came to, images in use, pulls, the archive; what
+was deleted and may come back, and the history of tags.
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
+What was deleted stands here by the names of what it was in, since those may be gone before it.
+"""
 
-from registry.records.tables.columns import Id, Moment, bytewise, metadata
+import sqlalchemy as sa
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
+
+from registry.records.tables.columns import Id, Moment, Size, bytewise, metadata
 
 lifecycle_policies = Table(
     "lifecycle_policies",
@@ -86,4 +91,114 @@ pull_time_exclusions = Table(
     Column("principal", bytewise(256), primary_key=True, comment="ARN of a user or role whose pulls are not recorded"),
     Column("created_at", Moment, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# --- what was deleted -------------------------------------------------------------------------------------------------
+
+deleted_images = Table(
+    "deleted_images",
+    metadata,
+    Column(
+        "id", Id, primary_key=True, autoincrement=False, comment="its id among manifests, which is never used again"
+    ),
+    Column("account", String(12), nullable=False),
+    Column("region", String(64), nullable=False),
+    Column("repository", bytewise(256), nullable=False),
+    Column("repository_id", Id, nullable=False, comment="of a repository that may be gone, or another one by now"),
+    Column("digest", bytewise(160), nullable=False, comment="this and what follows: as it was among manifests"),
+    Column("media_type", String(256), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("artifact_type", String(256)),
+    Column("config_media_type", String(256)),
+    Column("subject", bytewise(160)),
+    Column("annotations", Text, nullable=False),
+    Column("body_size", Integer, nullable=False),
+    Column("image_size", Size, nullable=False),
+    Column("pushed_at", Moment, nullable=False),
+    Column("pulled_at", Moment),
+    Column("deleted_at", Moment, nullable=False),
+    Column("deleted_by", String(2048), nullable=False, comment="ARN, or the part of the house that did it"),
+    Column("request_id", String(64), nullable=False, comment="what went by one deed has this in common"),
+    Column("cause", String(16), nullable=False, comment="deleted, expired, or repository: it went with that"),
+    Column("reason", Text, comment="why a lifecycle policy took it"),
+    Column("expires_at", Moment, nullable=False, comment="until then it can be brought back"),
+    Column("body", LargeBinary, nullable=False),  # last, as among manifests
+    Index("deleted_images_by_time", "account", "region", "repository", "deleted_at", "id"),
+    Index("deleted_images_by_digest", "account", "region", "repository", "digest"),
+    Index("deleted_images_by_end", "expires_at"),
+)
+
+deleted_tags = Table(
+    "deleted_tags",
+    metadata,
+    Column("image_id", Id, ForeignKey("deleted_images.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", bytewise(128), primary_key=True),
+    comment="tags that an image had when it was deleted",
+    sqlite_with_rowid=False,
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("image_id", Id, ForeignKey("deleted_images.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", bytewise(160), primary_key=True),
+    Column("kind", String(8), nullable=False, comment="blob or child"),
+    Column("blob_id", Id, ForeignKey("blobs.id"), comment="of a blob that the repository had: its bytes stay"),
+    Index(
+        "holds_by_blob",
+        "blob_id",
+        sqlite_where=sa.text("blob_id IS NOT NULL"),
+        postgresql_where=sa.text("blob_id IS NOT NULL"),
+    ),
+    comment="what a deleted image needs",
+    sqlite_with_rowid=False,
+)
+
+deleted_repositories = Table(
+    "deleted_repositories",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False, comment="its id among repositories, never used again"),
+    Column("account", String(12), nullable=False),
+    Column("region", String(64), nullable=False),
+    Column("name", bytewise(256), nullable=False),
+    Column("created_at", Moment, nullable=False, comment="this and what follows: as it was among repositories"),
+    Column("mutability", String(32), nullable=False),
+    Column("mutability_filters", Text, nullable=False),
+    Column("scan_on_push", Boolean, nullable=False),
+    Column("encryption", String(16), nullable=False),
+    Column("kms_key", String(2048)),
+    Column("policy", Text),
+    Column("policy_bindings", Text),
+    Column("resource_tags", Text, nullable=False),
+    Column("protected", Boolean, nullable=False),
+    Column("lifecycle_policy", Text),
+    Column("deleted_at", Moment, nullable=False),
+    Column("deleted_by", String(2048), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Index("deleted_repositories_by_name", "account", "region", "name"),
+    Index("deleted_repositories_by_end", "expires_at"),
+)
+
+# --- what became of tags ----------------------------------------------------------------------------------------------
+
+tag_history = Table(
+    "tag_history",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("account", String(12), nullable=False),
+    Column("region", String(64), nullable=False),
+    Column("repository", bytewise(256), nullable=False),
+    Column("tag", bytewise(128), comment="NULL: it is about an image without a tag, or the repository"),
+    Column("event", String(20), nullable=False, comment="pushed, moved, untagged, deleted, expired, undeleted, ..."),
+    Column("digest_before", bytewise(160), comment="what the tag named, or the image that was there"),
+    Column("digest_after", bytewise(160)),
+    Column("at", Moment, nullable=False),
+    Column("principal", String(2048), nullable=False, comment="ARN, or the part of the house that did it"),
+    Column("request_id", String(64), nullable=False),
+    Index("tag_history_by_repository", "account", "region", "repository", "id"),
+    Index("tag_history_by_tag", "account", "region", "repository", "tag", "id"),
+    Index("tag_history_by_time", "at"),
+    comment="each row is written in the transaction of its change",
+    sqlite_autoincrement=True,
 )
