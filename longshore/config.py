@@ -116,6 +116,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     gc: options.Gc = msgspec.field(default_factory=options.Gc)
     jobs: options.Jobs = msgspec.field(default_factory=options.Jobs)
     lifecycle: options.Lifecycle = msgspec.field(default_factory=options.Lifecycle)
+    undo: options.Undo = msgspec.field(default_factory=options.Undo)
     egress: options.Egress = msgspec.field(default_factory=options.Egress)
     log: Log = msgspec.field(default_factory=Log)
     metrics: Metrics = msgspec.field(default_factory=Metrics)

@@ -104,6 +104,7 @@ def build(config: Config, listen_url: str) -> Deps:
             gc=config.gc,
             jobs=config.jobs,
             lifecycle=config.lifecycle,
+            undo=config.undo,
         ),
         clock=SystemClock(),
         db=db,

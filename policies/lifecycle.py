@@ -84,13 +84,19 @@ class Decisions:
 
 
 def decide(
-    policy: Policy, images: Sequence[Candidate], now: dt.datetime, *, in_use: Mapping[str, str] = _NOBODY
+    policy: Policy,
+    images: Sequence[Candidate],
+    now: dt.datetime,
+    *,
+    in_use: Mapping[str, str] = _NOBODY,
+    protected: bool = False,
 ) -> Decisions:
     """What becomes of `images`: all images of one repository, in any order.
 
     `in_use` says by digest why an image must stay, in words that go on after "kept because": "service web runs it".
+    Where the repository is `protected`, none expires.
     """
-    scene = _Scene.of(policy, images, now, in_use)
+    scene = _Scene.of(policy, images, now, in_use, protected)
     verdicts: dict[str, Verdict] = {}
     kept: list[Kept] = []
     for digest in (*scene.ties.depths, *(scene.here.keys() - scene.ties.depths.keys())):
@@ -132,9 +138,17 @@ class _Scene:
     had: Mapping[str, Claim]
     needed: Mapping[str, str]
     held: Mapping[str, str]
+    protected: bool
 
     @classmethod
-    def of(cls, policy: Policy, images: Sequence[Candidate], now: dt.datetime, in_use: Mapping[str, str]) -> Self:
+    def of(
+        cls,
+        policy: Policy,
+        images: Sequence[Candidate],
+        now: dt.datetime,
+        in_use: Mapping[str, str],
+        protected: bool,
+    ) -> Self:
         ties = Ties.among(images)
         here = {image.digest: image for image in ties.with_pulls(images)}
         had = claims(policy.rules, list(here.values()), here.keys() - ties.followers, now)
@@ -144,7 +158,7 @@ class _Scene:
             if claim.rule.action == "keep"
         }
         needed |= {digest: in_use[digest] for digest in sorted(in_use) if digest in here}
-        return cls(here=here, ties=ties, had=had, needed=needed, held=ties.holding(needed))
+        return cls(here=here, ties=ties, had=had, needed=needed, held=ties.holding(needed), protected=protected)
 
     def end(self, digest: str, verdicts: Mapping[str, Verdict]) -> Literal["gone", "archived", "active"]:
         """Where a master will be."""
@@ -159,7 +173,11 @@ def _decided(image: Candidate, scene: _Scene, verdicts: Mapping[str, Verdict]) -
         wish = _with_masters(image, scene, verdicts)
     else:
         wish = _by_itself(image, scene, verdicts)
-    if isinstance(wish, Kept) or image.digest not in scene.held:
+    if isinstance(wish, Kept):
+        return wish
+    if scene.protected and wish.action == "expire":
+        return _in_spite(wish, "the repository is protected")
+    if image.digest not in scene.held:
         return wish
     cause = scene.held[image.digest]
     why = scene.needed[cause]

@@ -31,6 +31,7 @@ class RegionShare:
 
     region: Region
     blobs: Tally  # that no repository handed out any more
+    held: Tally  # that only images keep which were deleted, and can be brought back: they stay
     uploads: Tally  # that nobody went on with
     unnamed: Tally  # stored keys that no row named
     parts: int  # of uploads that are over, which only some stores keep; a dry run does not count them

@@ -20,7 +20,7 @@ from registry.errors import AccessDenied
 from registry.hosts import Hosts
 from registry.intake import RunningHashes
 from registry.limits import Rates
-from registry.model import Repository
+from registry.model import HOUSE, Doer, Repository
 from registry.names import RegistryRef, repository_arn
 from registry.options import Settings
 from registry.pulls import Pulls
@@ -95,6 +95,7 @@ class Deps:
     refusals: Refusals
     issuers: Issuers
     rates: Rates = dataclasses.field(default_factory=Rates)
+    doer: Doer = HOUSE  # of what is changed by these parts
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +117,8 @@ class Context:
         """This request while it does `action`: whatever it changes goes on record as that."""
         keep = dt.timedelta(days=self.deps.settings.audit.keep_days)
         witness = Witness(self.deps.db, self._told(action, resource), self.record, keep=keep)
-        return dataclasses.replace(self, deps=dataclasses.replace(self.deps, db=witness))
+        doer = Doer(principal=self.principal.arn, request_id=self.request_id)
+        return dataclasses.replace(self, deps=dataclasses.replace(self.deps, db=witness, doer=doer))
 
     async def authorize(self, action: str, resource: str, keys: Keys | None = None) -> Decision:
         """The decision, if the principal may do `action` (`ecr:PutImage`) on `resource` (an ARN, or `*`).

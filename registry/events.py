@@ -67,6 +67,11 @@ class ImageStorageClassChanged(ImageFact):
     activated_at: dt.datetime | None = None  # when it was last restored
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ImageUndeleted(ImageFact):
+    """An image that was deleted, or expired, was brought back. `tags`: those of its own that nobody took meanwhile."""
+
+
 class About(TypedDict):
     """The fields of an `ImageFact`."""
 

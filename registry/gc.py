@@ -1,9 +1,11 @@
 """Garbage collection: what nothing needs any more goes, while pushes and pulls go on.
 
     1  look       stored keys that no row names are counted; too many of them, and nothing is done (promises.md F27)
+       end        deleted images whose window is over let go of what they hold
     2  condemn    links that no manifest needs and that are out of their grace period are marked
     3  sweep      marked links go; one that was touched or is needed again is live again
-    4  bury       rows of blobs that no repository hands out go, and their bytes after them (house law 1)
+    4  bury       rows of blobs that no repository hands out and no deleted image holds go, and their bytes after them
+                  (house law 1)
     5  tidy       uploads that nobody goes on with, keys that no row names, old rows of uploads
 
 What may go is decided in `grace.py` and again, on the rows as they are, in each transaction of `records/gc.py`. Those
@@ -27,7 +29,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, Literal, TypeVar
 
-from registry import failpoints, grace
+from registry import failpoints, grace, undo
 from registry.collected import Collected, RegionShare, RepositoryShare, Tally
 from registry.errors import DatabaseUnavailable, StorageFull, StorageUnavailable
 from registry.model import StoreRole, Upload
@@ -37,7 +39,7 @@ from registry.records import blobs as blob_rows
 from registry.records import gc as rows
 from registry.records import installation
 from registry.records.engine import Rows, Tx
-from registry.records.gc import FIRST, Burial, LinkKey
+from registry.records.gc import FIRST, Amount, Burial, LinkKey
 from registry.storage.base import BlobStore, Staged, Stores, UploadBusy, UploadLost
 
 T = TypeVar("T")
@@ -147,6 +149,7 @@ class _Pass:
         """Collect."""
         for opened in self._opened.values():
             await self._delete_buried(opened)
+        await undo.end(self._write, now=self._now)
         await self._condemn()
         await self._sweep()
         await self._bury()
@@ -164,11 +167,8 @@ class _Pass:
             ):
                 self._layers[one.repository_id] += Tally(one.links, one.bytes)
         async for first, end in self._blob_pages():
-            for amount in await self._db.read(
-                functools.partial(rows.due_blobs, after=first, last=end, before=self._before)
-            ):
-                if amount.store_id in self._opened:
-                    self._opened[amount.store_id].region.took["blobs"] += Tally(amount.count, amount.bytes)
+            await self._count(rows.due_blobs, first, end, as_="blobs")
+            await self._count(rows.held_blobs, first, end, as_="held")
         for opened in self._opened.values():
             async for page in self._burials(opened):
                 opened.region.took["blobs"] += Tally(len(page), sum(one.size for one in page))
@@ -177,6 +177,12 @@ class _Pass:
             for upload, region in stale:
                 for opened in self._main_of(region):
                     opened.region.took["uploads"] += Tally(1, upload.size)
+
+    async def _count(self, amounts: Callable[..., list[Amount]], after: int, last: int, *, as_: str) -> None:
+        asked = functools.partial(amounts, after=after, last=last, before=self._before, now=self._now)
+        for amount in await self._db.read(asked):
+            if amount.store_id in self._opened:
+                self._opened[amount.store_id].region.took[as_] += Tally(amount.count, amount.bytes)
 
     async def result(self, refused: str | None, *, seconds: float) -> Collected:
         names = await self._db.read(functools.partial(rows.repository_names, ids=list(self._layers)))
@@ -187,6 +193,7 @@ class _Pass:
                 RegionShare(
                     region=region.name,
                     blobs=region.took["blobs"],
+                    held=region.took["held"],
                     uploads=region.took["uploads"],
                     unnamed=region.took["unnamed"],
                     parts=region.took["parts"].count,
@@ -294,6 +301,7 @@ class _Pass:
                 await failpoints.crossing("gc-bury")
                 for store_id, opened in self._opened.items():
                     await self._delete_bytes(opened, [one for one in gone if one.store_id == store_id])
+            await self._count(rows.held_blobs, after, last, as_="held")
 
     async def _delete_buried(self, opened: _Store) -> None:
         """What an earlier pass had no time for."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeVar
 
 from policies import filters
-from registry import archiving, failpoints, limits, manifests, quotas, reactions, repositories
+from registry import archiving, failpoints, history, limits, manifests, quotas, reactions, repositories, undo
 from registry.context import Deps
 from registry.errors import (
     CorruptBlob,
@@ -28,7 +28,7 @@ from registry.errors import (
 )
 from registry.events import ImageDeleted, ImagePushed, about
 from registry.manifests import Manifest
-from registry.model import Image, ImageStatus, Repository
+from registry.model import Cause, Doer, Image, ImageStatus, Repository
 from registry.names import Digest, RegistryRef, RepositoryName, Tag
 from registry.records import blobs as blob_rows
 from registry.records import images as rows
@@ -92,11 +92,11 @@ async def put(
 
     def unit(tx: Tx) -> Pushed:
         repository = repositories.require(tx, registry, name)
-        moved = [tag for tag in tags if _moves(tx, repository, tag, found)]
+        moved = _moved(tx, repository, tags, found)
         image = rows.find(tx, repository.id, found)
         if image is None:
             size = _complete(tx, repository, parsed, sparse=sparse)
-            _check_count(tx, deps, repository)
+            check_count(tx, deps, repository)
             image = _insert(tx, _image(repository, found, parsed, size, len(body), now), body, parsed)
             quotas.image_came(tx, deps, repository, image)
             new = True
@@ -111,9 +111,10 @@ async def put(
             image = _require(tx, repository, image.digest)
         image = rows.with_tags(tx, image)
         if moved:
-            _check_tags(deps, image)
+            check_tags(deps, image)
+        history.pushed(tx, deps, repository, found, moved, new=new, now=now)
         if repository.listened and (new or moved):
-            reactions.emit(tx, ImagePushed(**about(repository, image, moved, now)))
+            reactions.emit(tx, ImagePushed(**about(repository, image, list(moved), now)))
         failpoints.passing("manifest-rows")
         return Pushed(repository=repository, image=image, changed=new or bool(moved))
 
@@ -227,12 +228,13 @@ async def referrers(
 async def delete(deps: Deps, registry: RegistryRef, name: RepositoryName, digest: Digest) -> Deleted:
     """Delete an image and every tag that names it.
 
-    Raises RepositoryNotFound, ImageNotFound, ImageReferencedByManifestList.
+    Raises RepositoryNotFound, RepositoryProtected, ImageNotFound, ImageReferencedByManifestList.
     """
 
     def unit(tx: Tx) -> Deleted:
-        repository = repositories.require(tx, registry, name)
-        return _remove(tx, repository, rows.with_tags(tx, _require(tx, repository, digest)), deps.clock.now())
+        repository = repositories.require_unprotected(tx, registry, name)
+        image = rows.with_tags(tx, _require(tx, repository, digest))
+        return remove(tx, deps, repository, image, now=deps.clock.now())
 
     return await deps.db.write(unit)
 
@@ -248,58 +250,87 @@ async def delete_tag(
 ) -> Deleted:
     """Delete a tag, with the image when it was the last and `last_takes_image` (ECR's rule; OCI's is that it stays).
 
-    `expected`: the digest that the tag must name. Raises RepositoryNotFound, ImageNotFound, ImageDigestDoesNotMatch,
-    ImageReferencedByManifestList.
+    `expected`: the digest that the tag must name. Raises RepositoryNotFound, RepositoryProtected, ImageNotFound,
+    ImageDigestDoesNotMatch, ImageReferencedByManifestList.
     """
 
     def unit(tx: Tx) -> Deleted:
-        repository = repositories.require(tx, registry, name)
+        repository, now = repositories.require_unprotected(tx, registry, name), deps.clock.now()
         image = rows.with_tags(tx, _require(tx, repository, tag))
         if expected is not None and image.digest != expected:
             raise ImageDigestDoesNotMatch(expected, image.digest)
         if last_takes_image and image.tags == (tag,):
-            return _remove(tx, repository, image, deps.clock.now())
+            return remove(tx, deps, repository, image, now=now)
         rows.delete_tag(tx, repository.id, tag)
+        history.gone(tx, deps, repository, image.digest, (tag,), "untagged", now=now)
         if repository.listened:
-            reactions.emit(tx, ImageDeleted(**about(repository, image, [tag], deps.clock.now()), is_gone=False))
+            reactions.emit(tx, ImageDeleted(**about(repository, image, [tag], now), is_gone=False))
         return Deleted(digest=image.digest, tags=(tag,), image_is_gone=False)
 
     return await deps.db.write(unit)
 
 
-def remove(tx: Tx, image: Image, now: dt.datetime) -> Deleted:
-    """`delete` inside another room's transaction, of an image with its tags, which says itself what it was that took
-    it. Raises ImageReferencedByManifestList."""
+def remove(
+    tx: Tx,
+    deps: Deps,
+    repository: Repository,
+    image: Image,
+    *,
+    now: dt.datetime,
+    cause: Cause = "deleted",
+    reason: str | None = None,
+    doer: Doer | None = None,
+) -> Deleted:
+    """`delete` inside another room's transaction, of an image with its tags, whether or not it is protected.
+
+    A lifecycle policy has a `reason`, and says itself what it was that took the image. `doer`: where it is not who
+    `deps` were given to. Raises ImageReferencedByManifestList.
+    """
     parents = rows.parents(tx, image.repository_id, image.digest)
     if parents:
         raise ImageReferencedByManifestList(image.digest, list(parents))
     blobs = rows.pinned_blobs(tx, image)
+    undo.keep_image(tx, deps, repository, image, now=now, cause=cause, reason=reason, doer=doer)
+    event: Literal["deleted", "expired"] = "expired" if cause == "expired" else "deleted"
+    history.gone(tx, deps, repository, image.digest, image.tags, event, now=now, doer=doer)
     rows.delete(tx, image)
     blob_rows.touch_links(tx, image.repository_id, blobs, now)
+    if cause == "deleted" and repository.listened:
+        reactions.emit(tx, ImageDeleted(**about(repository, image, image.tags, now), is_gone=True))
+    failpoints.passing("image-rows")
     return Deleted(digest=image.digest, tags=image.tags, image_is_gone=True)
+
+
+def check_count(tx: Tx, deps: Deps, repository: Repository) -> None:
+    """Raise LimitExceeded where a repository may have no more images."""
+    limit = limits.most(deps.settings.limits, "images")
+    if limit is not None and rows.count(tx, repository.id) >= limit:
+        raise LimitExceeded(f"The repository with name '{repository.name}' may have {limit} images at most")
+
+
+def check_tags(deps: Deps, image: Image) -> None:
+    """Raise LimitExceeded where an image has more tags than it may."""
+    limit = limits.most(deps.settings.limits, "image_tags")
+    if limit is not None and len(image.tags) > limit:
+        raise LimitExceeded(f"An image may have {limit} tags at most")
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _remove(tx: Tx, repository: Repository, image: Image, now: dt.datetime) -> Deleted:
-    """`remove`, told as somebody's deed."""
-    gone = remove(tx, image, now)
-    if repository.listened:
-        reactions.emit(tx, ImageDeleted(**about(repository, image, image.tags, now), is_gone=True))
-    return gone
-
-
-def _moves(tx: Tx, repository: Repository, tag: Tag, to: Digest) -> bool:
-    """Whether naming `to` changes the tag. Raises ImageTagAlreadyExists where it must not change."""
-    known = rows.tagged(tx, repository.id, tag)
-    if known is None:
-        return True
-    if known.digest == to:
-        return False
-    if not filters.may_move(repository.mutability, repository.mutability_filters, tag):
-        raise ImageTagAlreadyExists(repository.name, repository.registry.account, tag)
-    return True
+def _moved(tx: Tx, repository: Repository, tags: Sequence[Tag], to: Digest) -> dict[Tag, Digest | None]:
+    """The tags that naming `to` changes, each with what it names now. Raises ImageTagAlreadyExists for one that must
+    not change."""
+    moved: dict[Tag, Digest | None] = {}
+    for tag in tags:
+        known = rows.tagged(tx, repository.id, tag)
+        if known is None:
+            moved[tag] = None
+        elif known.digest != to:
+            if not filters.may_move(repository.mutability, repository.mutability_filters, tag):
+                raise ImageTagAlreadyExists(repository.name, repository.registry.account, tag)
+            moved[tag] = known.digest
+    return moved
 
 
 def _complete(tx: Tx, repository: Repository, parsed: Manifest, *, sparse: bool) -> int:
@@ -313,18 +344,6 @@ def _complete(tx: Tx, repository: Repository, parsed: Manifest, *, sparse: bool)
     if absent and not sparse:
         raise ReferencedImagesNotFound(repository.name, repository.registry.account, list(absent))
     return max(children.values(), default=0) if parsed.kind == "index" else parsed.size
-
-
-def _check_count(tx: Tx, deps: Deps, repository: Repository) -> None:
-    limit = limits.most(deps.settings.limits, "images")
-    if limit is not None and rows.count(tx, repository.id) >= limit:
-        raise LimitExceeded(f"The repository with name '{repository.name}' may have {limit} images at most")
-
-
-def _check_tags(deps: Deps, image: Image) -> None:
-    limit = limits.most(deps.settings.limits, "image_tags")
-    if limit is not None and len(image.tags) > limit:
-        raise LimitExceeded(f"An image may have {limit} tags at most")
 
 
 def _insert(tx: Tx, image: Image, body: bytes, parsed: Manifest) -> Image:

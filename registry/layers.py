@@ -20,7 +20,15 @@ from typing import BinaryIO
 
 from registry import grace, quotas
 from registry.context import Deps
-from registry.errors import BlobInUse, BlobNotFound, CorruptBlob, LayerInaccessible, StorageUnavailable, Unavailable
+from registry.errors import (
+    BlobInUse,
+    BlobNotFound,
+    CorruptBlob,
+    LayerInaccessible,
+    RepositoryProtected,
+    StorageUnavailable,
+    Unavailable,
+)
 from registry.model import Blob, Repository
 from registry.names import Digest
 from registry.records import blobs as rows
@@ -101,7 +109,7 @@ async def holders(deps: Deps, repository: Repository, digest: Digest) -> list[Re
 
 
 async def delete(deps: Deps, repository: Repository, digest: Digest) -> None:
-    """Take the blob from the repository. Raises BlobNotFound, BlobInUse while a manifest needs it.
+    """Take the blob from the repository. Raises BlobNotFound, BlobInUse while a manifest needs it, RepositoryProtected.
 
     The bytes go later: other repositories may hold them.
     """
@@ -112,6 +120,9 @@ async def delete(deps: Deps, repository: Repository, digest: Digest) -> None:
             return False
         if rows.is_referenced(tx, repository.id, digest):
             raise BlobInUse(digest)
+        known = repository_rows.by_id(tx, repository.id)
+        if known is not None and known.protected:
+            raise RepositoryProtected(repository.name, repository.registry.account)
         rows.release(tx, blob, deps.clock.now())
         return rows.unlink(tx, repository.id, blob)
 

@@ -28,7 +28,7 @@ from registry.errors import (
     LifecyclePolicyPreviewNotFound,
 )
 from registry.events import ImageExpired, LifecyclePreviewStarted, about
-from registry.model import Image, Repository, StorageClass
+from registry.model import Doer, Image, Repository, StorageClass
 from registry.names import Digest, RegistryRef, RepositoryName, Tag, repository_arn
 from registry.records import audit_log
 from registry.records import images as image_rows
@@ -181,14 +181,14 @@ async def explain(
     Raises InvalidParameter, RepositoryNotFound, LifecyclePolicyNotFound.
     """
 
-    def unit(tx: Tx) -> tuple[str, list[Candidate], Mapping[str, str]]:
+    def unit(tx: Tx) -> tuple[str, _Scene]:
         repository = repositories.require(tx, registry, name)
         policy = text if text is not None else _stored(tx, repository).policy
-        return policy, *_scene(tx, repository.id, deps.clock.now())
+        return policy, _scene(tx, repository.id, deps.clock.now())
 
-    policy, found, users = await deps.db.read(unit)
-    decisions = await threads.run(rules.decide, _parse(deps, policy), found, deps.clock.steady(), in_use=users)
-    return decisions, {image.digest: image for image in found}
+    policy, scene = await deps.db.read(unit)
+    decisions = await _decide(_parse(deps, policy), scene, deps.clock.steady())
+    return decisions, {image.digest: image for image in scene.images}
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -252,6 +252,15 @@ class _Step:
     is_last: bool
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Scene:
+    """A repository as a policy sees it: its images, who uses which, and whether it is protected from deletion."""
+
+    images: Sequence[Candidate]
+    users: Mapping[str, str]
+    protected: bool
+
+
 def _parse(deps: Deps, text: str) -> Policy:
     """Raises InvalidParameter, in ECR's words."""
     try:
@@ -280,17 +289,25 @@ def _digests(tx: Tx, repository_id: int, wanted: Sequence[Digest | Tag]) -> list
     return [one.digest if isinstance(one, Image) else one for one in named if one is not None]
 
 
-def _scene(tx: Tx, repository_id: int, now: dt.datetime) -> tuple[list[Candidate], Mapping[str, str]]:
-    """The images of a repository, and who uses which."""
-    return rows.candidates(tx, repository_id), image_users.in_use(tx, repository_id, now)
+def _scene(tx: Tx, repository_id: int, now: dt.datetime) -> _Scene:
+    repository = repository_rows.by_id(tx, repository_id)
+    return _Scene(
+        images=rows.candidates(tx, repository_id),
+        users=image_users.in_use(tx, repository_id, now),
+        protected=repository is not None and repository.protected,
+    )
+
+
+async def _decide(policy: Policy, scene: _Scene, as_of: dt.datetime) -> Decisions:
+    return await threads.run(rules.decide, policy, scene.images, as_of, in_use=scene.users, protected=scene.protected)
 
 
 async def _evaluate(deps: Deps, evaluation: Evaluation) -> None:
     """Decide about every image, and write the verdicts down. Raises Superseded."""
     policy = _parse(deps, evaluation.policy)
-    found, users = await deps.db.read(lambda tx: _scene(tx, evaluation.repository_id, deps.clock.now()))
-    decisions = await threads.run(rules.decide, policy, found, evaluation.began_at, in_use=users)
-    verdicts = _sentences(decisions, {image.digest: image for image in found})
+    scene = await deps.db.read(lambda tx: _scene(tx, evaluation.repository_id, deps.clock.now()))
+    decisions = await _decide(policy, scene, evaluation.began_at)
+    verdicts = _sentences(decisions, {image.digest: image for image in scene.images})
 
     def begin(tx: Tx) -> None:
         _require(tx, evaluation)
@@ -359,18 +376,20 @@ def _carry_out(tx: Tx, deps: Deps, plan: Evaluation) -> _Step:
     assert repository is not None  # the evaluation would be gone with it
     now = deps.clock.now()
     users = image_users.in_use(tx, repository.id, now)
+    doer = Doer(principal=ACTOR, request_id=_run_of(plan))
     page = rows.next_parties(tx, plan.id, least=_BATCH)
     done: list[Sentence] = []
     spared: list[Sentence] = []
     for verdict in page:
         image = _as_decided(tx, repository.id, verdict)
-        if image is None or verdict.digest in users:
+        is_protected = repository.protected and verdict.action == "expire"
+        if image is None or verdict.digest in users or is_protected:
             spared.append(verdict)
             continue
         if verdict.action == "archive":
             archiving.put_away(tx, repository, image, now, by=ACTOR, rule_priority=verdict.rule_priority)
         else:
-            images.remove(tx, image, now)
+            images.remove(tx, deps, repository, image, now=now, cause="expired", reason=verdict.reason, doer=doer)
         _tell(tx, deps, plan, repository, verdict, image, now)
         done.append(verdict)
     if page:
@@ -379,6 +398,11 @@ def _carry_out(tx: Tx, deps: Deps, plan: Evaluation) -> _Step:
         rows.forget(tx, repository.id, "run")
         rows.note_run(tx, repository.id, at=now, trouble=None)
     return _Step(repository=repository, done=done, spared=spared, is_last=len(page) < _BATCH)
+
+
+def _run_of(plan: Evaluation) -> str:
+    """What records of one run have in common."""
+    return f"{ACTOR}-{plan.id}"
 
 
 def _as_decided(tx: Tx, repository_id: int, verdict: Sentence) -> Image | None:
@@ -415,7 +439,7 @@ def _tell(
         at=now,
         resource=repository_arn(repository.registry, repository.name),
         registry=repository.registry,
-        run=f"{ACTOR}-{plan.id}",
+        run=_run_of(plan),
         details={"repositoryName": repository.name, "lifecycleEventImageActions": [action]},
     )
     audit_log.insert(tx, entry, keep=dt.timedelta(days=deps.settings.audit.keep_days))

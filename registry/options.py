@@ -341,6 +341,33 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ] = False
 
 
+class Undo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Deletions that can be taken back, and the history of tags."""
+
+    window_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36500 * 86400,
+            description="How long an image or repository that was deleted, or expired, can be brought back by "
+            "`longshore undelete`. Its bytes stay until then. What is deleted keeps the window that it was deleted "
+            "with. 0: what is deleted is gone.",
+        ),
+    ] = 7 * 86400
+    history_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36500,
+            description="How long the history of tags that `longshore history` shows is kept; 0: none is written.",
+        ),
+    ] = 90
+
+    @property
+    def window(self) -> dt.timedelta:
+        return dt.timedelta(seconds=self.window_seconds)
+
+
 class Egress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the server itself may connect to. Public addresses are allowed; all others only where they are named."""
 
@@ -368,3 +395,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     gc: Gc = msgspec.field(default_factory=Gc)
     jobs: Jobs = msgspec.field(default_factory=Jobs)
     lifecycle: Lifecycle = msgspec.field(default_factory=Lifecycle)
+    undo: Undo = msgspec.field(default_factory=Undo)

@@ -24,6 +24,7 @@ from registry.events import (
     ImageFact,
     ImagePushed,
     ImageStorageClassChanged,
+    ImageUndeleted,
     LifecyclePreviewStarted,
 )
 from registry.model import NewJob
@@ -100,4 +101,5 @@ REACTIONS: Final[Mapping[type[Fact], Sequence[Reaction]]] = {
     ImageDeleted: (tell_listeners,),
     ImageStorageClassChanged: (tell_listeners,),
     ImageExpired: (tell_listeners,),  # and on record in the audit log; garbage collection finds its layers by itself
+    ImageUndeleted: (),
 }

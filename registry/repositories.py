@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from policies import documents, filters
 from policies.elements import PolicyInvalid
-from registry import bindings, failpoints, limits, reactions
+from registry import bindings, failpoints, history, limits, reactions, undo
 from registry.context import Deps
 from registry.errors import (
     InvalidParameter,
@@ -18,6 +18,7 @@ from registry.errors import (
     RepositoryNotEmpty,
     RepositoryNotFound,
     RepositoryPolicyNotFound,
+    RepositoryProtected,
     TooManyTags,
 )
 from registry.events import ImageDeleted, about
@@ -26,6 +27,7 @@ from registry.names import RegistryRef, RepositoryName, repository_arn
 from registry.records import blobs as blob_rows
 from registry.records import images as image_rows
 from registry.records import repositories as rows
+from registry.records import undo as undo_rows
 from registry.records.engine import Tx
 
 MAX_RESOURCE_TAGS: Final = 50
@@ -60,14 +62,12 @@ async def create(deps: Deps, registry: RegistryRef, name: RepositoryName, wish: 
         kms_key=wish.kms_key,
         resource_tags=wish.resource_tags,
     )
-    limit = limits.most(deps.settings.limits, "repositories")
 
     def unit(tx: Tx) -> Repository:
         created = rows.insert(tx, new)
         if created is None:
             raise RepositoryAlreadyExists(name, registry.account)
-        if limit is not None and rows.count(tx, registry) > limit:
-            raise LimitExceeded(f"The registry with id '{registry.account}' may have {limit} repositories at most")
+        _check_count(tx, deps, registry)
         return created
 
     return await deps.db.write(unit)
@@ -89,6 +89,14 @@ def require(tx: Tx, registry: RegistryRef, name: RepositoryName) -> Repository:
     return found
 
 
+def require_unprotected(tx: Tx, registry: RegistryRef, name: RepositoryName) -> Repository:
+    """`require`, for who deletes something in it. Raises RepositoryNotFound, RepositoryProtected."""
+    found = require(tx, registry, name)
+    if found.protected:
+        raise RepositoryProtected(name, registry.account)
+    return found
+
+
 async def get_many(deps: Deps, registry: RegistryRef, names: Sequence[RepositoryName]) -> list[Repository]:
     """In the order asked. Raises RepositoryNotFound for the first that is missing."""
     return await deps.db.read(lambda tx: [require(tx, registry, name) for name in names])
@@ -100,13 +108,14 @@ async def page(deps: Deps, registry: RegistryRef, *, after: str, limit: int) -> 
 
 
 async def delete(deps: Deps, registry: RegistryRef, name: RepositoryName, *, force: bool) -> Repository:
-    """All of it or nothing. Raises RepositoryNotFound, RepositoryNotEmpty."""
+    """All of it or nothing. Raises RepositoryNotFound, RepositoryProtected, RepositoryNotEmpty."""
 
     def unit(tx: Tx) -> Repository:
-        found = require(tx, registry, name)
+        found, now = require_unprotected(tx, registry, name), deps.clock.now()
         if not force and image_rows.any_in(tx, found.id):
             raise RepositoryNotEmpty(name, registry.account)
-        now = deps.clock.now()
+        undo.keep_repository(tx, deps, found, now=now)
+        history.all_gone(tx, deps, found, now=now)
         if found.listened:
             _tell_of_images(tx, found, now)
         blob_rows.release_all(tx, found.id, now)
@@ -117,6 +126,14 @@ async def delete(deps: Deps, registry: RegistryRef, name: RepositoryName, *, for
     deleted = await deps.db.write(unit)
     await failpoints.crossing("repository-committed")
     return deleted
+
+
+def restored(tx: Tx, deps: Deps, deleted_id: int) -> Repository:
+    """Make a deleted repository again, whose name is free, inside another room's transaction. Raises LimitExceeded."""
+    found = rows.by_id(tx, undo_rows.restore_repository(tx, deleted_id))
+    assert found is not None
+    _check_count(tx, deps, found.registry)
+    return found
 
 
 async def set_mutability(
@@ -130,6 +147,11 @@ async def set_mutability(
 async def set_scan_on_push(deps: Deps, registry: RegistryRef, name: RepositoryName, scan: bool) -> Repository:
     """Raises RepositoryNotFound."""
     return await _change(deps, registry, name, scan_on_push=scan)
+
+
+async def set_protected(deps: Deps, registry: RegistryRef, name: RepositoryName, protected: bool) -> Repository:
+    """Whether a repository and all that is in it are safe from deletion. Raises RepositoryNotFound."""
+    return await _change(deps, registry, name, protected=protected)
 
 
 async def add_resource_tags(
@@ -220,6 +242,12 @@ def _store(tx: Tx, repository: Repository, **changes: object) -> Repository:
     changed = dataclasses.replace(repository, **changes)  # type: ignore[arg-type] # names are this module's own
     rows.update(tx, changed)
     return changed
+
+
+def _check_count(tx: Tx, deps: Deps, registry: RegistryRef) -> None:
+    limit = limits.most(deps.settings.limits, "repositories")
+    if limit is not None and rows.count(tx, registry) > limit:
+        raise LimitExceeded(f"The registry with id '{registry.account}' may have {limit} repositories at most")
 
 
 def _check_mutability(mutability: Mutability, wanted: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from registry.context import Deps
 from registry.errors import BlobNotFound
 from registry.model import Repository
 from registry.names import Digest, Tag
-from registry.options import Gc, Settings
+from registry.options import Gc, Settings, Undo
 from registry.records.engine import Tx
 from registry.storage.base import Stores
 from tests.builders import Built
@@ -39,9 +39,10 @@ class Hands:
 class Ground:
     """What a test of the collector acts on: pushes, questions, mounts, deletes, and time."""
 
-    def __init__(self, deps: Deps, terms: Gc = TERMS) -> None:
+    def __init__(self, deps: Deps, terms: Gc = TERMS, *, window: dt.timedelta = dt.timedelta()) -> None:
+        """`window`: how long what is deleted can be brought back."""
         self.hands, self.terms = Hands(), terms
-        settings = Settings(gc=terms)
+        settings = Settings(gc=terms, undo=Undo(window_seconds=int(window.total_seconds())))
         self.deps = dataclasses.replace(deps, clock=self.hands, settings=settings)
 
     def wait(self, time: dt.timedelta) -> None:

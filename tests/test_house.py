@@ -52,6 +52,9 @@ ROOMS = (
     "image_users",
     "archiving",
     "pull_times",
+    "undo",
+    "undelete",
+    "history",
 )
 DOORS = longshore.app.DOORS  # imported for what their import does: every operation is on the table
 

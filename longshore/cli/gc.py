@@ -90,6 +90,8 @@ def show(collected: "Collected") -> None:
         ]
         said = ", ".join(part for part in parts if part) or "nothing"
         click.echo(f"{region.region}: {said} {'would go' if collected.dry_run else 'went'}")
+        if region.held.count:
+            click.echo(f"{region.region}: {_told(region.held, 'blob')} stay for images that can be undeleted")
         if region.failed:
             click.echo(f"longshore: {answers.count(region.failed, 'file')} could not be deleted yet", err=True)
     verb = "would be freed" if collected.dry_run else "freed"
@@ -121,6 +123,7 @@ def facts(collected: "Collected") -> dict[str, Any]:
                 "region": one.region,
                 "bytes": one.bytes,
                 "blobs": _facts(one.blobs),
+                "held": _facts(one.held),
                 "uploads": _facts(one.uploads),
                 "unnamed": _facts(one.unnamed),
                 "parts": one.parts,

@@ -34,9 +34,11 @@ def entry_of(registry: "RegistryRef", action: str, *, resource: str = "", **para
 def on_record(config: Config, deps: "Deps", entry: "Entry") -> "Deps":
     """What rooms are given by a command whose change shall be told so."""
     from registry.audit import Witness
+    from registry.model import Doer
 
     keep = dt.timedelta(days=config.audit.keep_days)
-    return dataclasses.replace(deps, db=Witness(deps.db, entry, [], keep=keep))
+    doer = Doer(principal=entry.principal, request_id=entry.request_id)
+    return dataclasses.replace(deps, db=Witness(deps.db, entry, [], keep=keep), doer=doer)
 
 
 def user_name() -> str:

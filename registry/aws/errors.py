@@ -50,6 +50,9 @@ _CODES: Final[Mapping[type[LongshoreError], str]] = {
     errors.NotAuthenticated: "UnrecognizedClientException",  # where the error itself names none
     errors.BlobInUse: "InvalidParameterException",
     errors.ImageInaccessible: "ImageNotFoundException",  # BatchGetImage tells it as a failure
+    errors.RepositoryProtected: "InvalidParameterException",
+    errors.CannotUndelete: "InvalidParameterException",
+    errors.NothingToUndelete: "ImageNotFoundException",
     errors.ImageReferencedByManifestList: "InvalidParameterException",  # BatchDeleteImage tells it as a failure
     errors.ManifestInvalid: "InvalidParameterException",
     errors.SizeInvalid: "InvalidParameterException",

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from policies.retries import Retry
-from registry import lifecycle
+from registry import history, lifecycle, undo
 from registry.errors import Unavailable
 from registry.jobs.work import Interrupted, Work
 from registry.model import Job
@@ -44,6 +44,13 @@ async def forget(work: Work) -> None:
     deps = work.deps
     before = deps.clock.now() - dt.timedelta(days=deps.settings.jobs.keep_failed_days)
     await deps.db.write(lambda tx: rows.forget_failed(tx, before))
+
+
+async def end_undo(work: Work) -> None:
+    """Let go of what was deleted and whose window is over, and of history that is too old."""
+    deps = work.deps
+    await undo.end(deps.db.write, now=deps.clock.steady())
+    await history.prune(deps)
 
 
 async def run_policies(work: Work) -> None:
@@ -82,6 +89,7 @@ def _number(payload: Mapping[str, object], name: str) -> int:
 
 KINDS: Final[Mapping[str, Kind]] = {
     "jobs.forget": Kind(run=forget, every=lambda settings: dt.timedelta(days=1)),
+    "undo.end": Kind(run=end_undo, retry=ENDLESS, every=lambda settings: dt.timedelta(hours=1)),
     "lifecycle.run": Kind(
         run=run_policies,
         retry=ENDLESS,

@@ -111,10 +111,22 @@ def replace(tx: Tx, blob: Blob, *, key: str, identity: str | None) -> None:
 
 
 def join(tx: Tx, old: Blob, into: Blob, now: dt.datetime) -> None:
-    """Let every link to a blob lead to another of the same digest, and delete the row that nothing leads to then."""
+    """Let every link to a blob, and every hold of it, lead to another of the same digest, and delete the row that
+    nothing leads to then."""
     tx.execute(sa.update(links).where(_l.blob_id == old.id).values(blob_id=into.id))
+    tx.execute(sa.update(holds).where(holds.c.blob_id == old.id).values(blob_id=into.id))
     tx.execute(sa.delete(blobs).where(_b.id == old.id))
     release(tx, into, now)  # whoever let go of the old one has its grace period
+
+
+def led_to(tx: Tx, region: Region, digest: Digest) -> Blob | None:
+    """The bytes that the region's links of a digest lead to: all of them to the same, if there are any."""
+    is_of_region = sa.exists().where(_s.region == region, _s.role != "past", _s.store_id == _b.store_id)
+    is_linked = sa.exists().where(_l.blob_id == _b.id)
+    ours = sa.select(_s.store_id).where(_s.region == region)
+    found = sa.select(blobs).where(_b.store_id.in_(ours), _b.digest == digest, is_of_region, is_linked)
+    row = tx.execute(found.limit(1)).one_or_none()
+    return None if row is None else _blob(row)
 
 
 def in_store(tx: Tx, store_id: str, *, after: str, limit: int) -> list[Blob]:

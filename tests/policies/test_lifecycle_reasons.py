@@ -127,3 +127,23 @@ def test_what_no_rule_wants_is_not_kept_because_of_its_use() -> None:
     decisions = decided("1 any pushed>9", "A x 5d", in_use={"A": "service web runs it"})
 
     assert reasons(decisions) == {"A": "kept by rule 1: pushed 2026-02-24T12:00:00Z, not more than 9 days ago"}
+
+
+def test_where_the_repository_is_protected_nothing_expires_and_the_archive_is_open() -> None:
+    pairs = [image("I x 5d"), image("A - 5d in=I"), image("B v1 9d")]
+    kept = decide(policy("4 any pushed>1"), pairs, NOW, protected=True)
+    archived = decide(policy("4 any pushed>1 archive"), pairs, NOW, protected=True)
+
+    assert kept.verdicts == ()
+    assert reasons(kept)["I"] == (
+        "kept because the repository is protected; else expired by rule 4: pushed 2026-02-24T12:00:00Z, "
+        "more than 1 day ago"
+    )
+    assert reasons(kept)["A"] == "kept with the index I"
+    assert {each.digest for each in archived.verdicts} == {"I", "A", "B"}
+
+
+def test_what_no_rule_wants_is_not_kept_because_it_is_protected() -> None:
+    decisions = decide(policy("1 any pushed>9"), [image("A x 5d")], NOW, protected=True)
+
+    assert reasons(decisions) == {"A": "kept by rule 1: pushed 2026-02-24T12:00:00Z, not more than 9 days ago"}
