@@ -29,13 +29,18 @@ COMMANDS: Final = {
     "jobs": _Entry("longshore.cli.jobs:jobs", "List jobs, try them again, cancel them."),
     "env": _Entry("longshore.cli.env:env", "Print the variables that point AWS's tools at a server."),
     "login": _Entry("longshore.cli.login:login", "Log docker in."),
-    "repo": _Entry("longshore.cli.repo:repo", "Create, list and delete repositories."),
+    "repo": _Entry("longshore.cli.repo:repo", "Create, list, protect and delete repositories."),
     "image": _Entry("longshore.cli.image:image", "List images, and who uses them."),
     "lifecycle": _Entry(
         "longshore.cli.lifecycle:lifecycle", "Carry out lifecycle policies now, or say what they would do."
     ),
     "usage": _Entry("longshore.cli.usage:usage", "Show how much accounts and repositories hold."),
     "quota": _Entry("longshore.cli.quota:quota", "Set what accounts and repositories may hold."),
+    "history": _Entry(
+        "longshore.cli.history:history", "Show what became of the tags of a repository, or of one, newest first."
+    ),
+    "undelete": _Entry("longshore.cli.undelete:undelete", "Bring back what was deleted, or expired."),
+    "purge": _Entry("longshore.cli.undelete:purge", "Let a deleted image go for good, before its time."),
     "cert": _Entry("longshore.cli.cert:cert", "Make a TLS certificate, and say how clients come to trust it."),
     "config": _Entry("longshore.cli.config:config", "Show and check the configuration."),
     "admin": _Entry("longshore.cli.admin:admin", "Manage accounts, and the policies that bound them."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from longshore.cli import output as answers
+from longshore.cli.naming import repository_of
 from longshore.cli.operator import entry_of, on_record
 from longshore.cli.options import with_data, with_output
 from longshore.cli.rooms import in_rooms, registry_of, with_registry
@@ -16,7 +17,7 @@ from longshore.config import Config
 if TYPE_CHECKING:
     from registry.context import Deps
     from registry.image_users import Use
-    from registry.names import Digest, RepositoryName, Tag
+    from registry.names import Digest, Tag
 
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 _FOR: Final = re.compile(r"([0-9]{1,6})([mhd])")
@@ -67,7 +68,7 @@ def add(
 
         until = None if length is None else deps.clock.now() + length
         ref = registry_of(config, account, region)
-        named, meant = _repository(repository), _reference(reference)
+        named, meant = repository_of(repository), _reference(reference)
         told = entry_of(
             ref,
             "AddImageUse",
@@ -99,7 +100,7 @@ def list_(
     async def work(config: Config, deps: "Deps") -> "list[Use]":
         from registry import image_users
 
-        return await image_users.of(deps, registry_of(config, account, region), _repository(repository))
+        return await image_users.of(deps, registry_of(config, account, region), repository_of(repository))
 
     found = in_rooms(data, file, work)
     if output == "json":
@@ -136,7 +137,7 @@ def remove(
         from registry import image_users
         from registry.names import repository_arn
 
-        ref, named = registry_of(config, account, region), _repository(repository)
+        ref, named = registry_of(config, account, region), repository_of(repository)
         meant = None if reference is None else _reference(reference)
         arn = repository_arn(ref, named)
         told = entry_of(ref, "RemoveImageUse", resource=arn, reference=reference, kind=kind, name=name)
@@ -146,15 +147,6 @@ def remove(
     if not count:
         raise click.ClickException(f"{kind} {name} uses no such image of {repository}")
     click.echo(f"{kind} {name} uses {answers.count(count, 'image')} less")
-
-
-def _repository(text: str) -> "RepositoryName":
-    from registry.names import BadName, RepositoryName
-
-    try:
-        return RepositoryName.parse(text)
-    except BadName as error:
-        raise click.BadParameter(error.why) from None
 
 
 def _reference(text: str) -> "Digest | Tag":

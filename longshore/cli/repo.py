@@ -2,13 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from longshore.cli import output as answers
 from longshore.cli.access import connect, telling
+from longshore.cli.naming import repository_of
+from longshore.cli.operator import entry_of, on_record
 from longshore.cli.options import with_data, with_output
+from longshore.cli.rooms import in_rooms, registry_of, with_registry
+from longshore.config import Config
+
+if TYPE_CHECKING:
+    from registry.context import Deps
+    from registry.model import Repository
 
 _MUTABILITY: Final = {
     "MUTABLE": "mutable",
@@ -20,7 +28,7 @@ _MUTABILITY: Final = {
 
 @click.group()
 def repo() -> None:
-    """Create, list and delete repositories."""
+    """Create, list, protect and delete repositories."""
 
 
 def _tags(_ctx: click.Context, _param: click.Parameter, given: Sequence[str]) -> list[dict[str, str]]:
@@ -88,6 +96,44 @@ def delete(name: str, force: bool, data: Path | None, file: Path | None, output:
         answers.show_json(_facts(gone))
     else:
         click.echo(f"deleted {gone['repositoryName']}")
+
+
+@repo.command()
+@click.argument("name")
+@click.argument("state", type=click.Choice(["on", "off"]), required=False)
+@with_registry
+@with_data
+@with_output("table", "json")
+def protect(
+    name: str,
+    state: str | None,
+    account: str | None,
+    region: str | None,
+    data: Path | None,
+    file: Path | None,
+    output: str,
+) -> None:
+    """Protect the repository NAME from deletion, and all that is in it; or say whether it is protected.
+
+    While it is on, neither the API, docker's door nor a lifecycle policy takes anything away. It is set in the data
+    directory itself, beside a running server.
+    """
+
+    async def work(config: Config, deps: "Deps") -> "Repository":
+        from registry import repositories
+        from registry.names import repository_arn
+
+        ref, named = registry_of(config, account, region), repository_of(name)
+        if state is None:
+            return await repositories.get(deps, ref, named)
+        told = entry_of(ref, "ProtectRepository", resource=repository_arn(ref, named), protected=state == "on")
+        return await repositories.set_protected(on_record(config, deps, told), ref, named, state == "on")
+
+    found = in_rooms(data, file, work)
+    if output == "json":
+        answers.show_json({"name": found.name, "protected": found.protected})
+    else:
+        click.echo(f"{found.name} is {'protected from deletion' if found.protected else 'not protected'}")
 
 
 def _found(all_of_them: Iterator[dict[str, Any]], prefix: str) -> Iterator[dict[str, Any]]:

@@ -48,6 +48,7 @@ def in_rooms(data: Path | None, file: Path | None, work: "Callable[[Config, Deps
             return await work(loaded, deps)
 
     try:
+        wiring.arm_failpoint(os.environ)
         return asyncio.run(run())
     except wiring.CannotStart as error:
         raise click.ClickException(str(error)) from None
