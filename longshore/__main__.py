@@ -36,9 +36,7 @@ COMMANDS: Final = {
     ),
     "usage": _Entry("longshore.cli.usage:usage", "Show how much accounts and repositories hold."),
     "quota": _Entry("longshore.cli.quota:quota", "Set what accounts and repositories may hold."),
-    "history": _Entry(
-        "longshore.cli.history:history", "Show what became of the tags of a repository, or of one, newest first."
-    ),
+    "history": _Entry("longshore.cli.history:history", "Show who made which tag name what, and when."),
     "undelete": _Entry("longshore.cli.undelete:undelete", "Bring back what was deleted, or expired."),
     "purge": _Entry("longshore.cli.undelete:purge", "Let a deleted image go for good, before its time."),
     "cert": _Entry("longshore.cli.cert:cert", "Make a TLS certificate, and say how clients come to trust it."),

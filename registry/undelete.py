@@ -15,7 +15,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from registry import failpoints, history, images, reactions, repositories
+from registry import archiving, failpoints, history, images, reactions, repositories
 from registry.context import Deps
 from registry.errors import CannotUndelete, LimitExceeded, NothingToUndelete, RepositoryNotFound
 from registry.events import ImageUndeleted, about
@@ -199,8 +199,11 @@ class _Work:
 
     def bring(self, image: DeletedImage) -> None:
         """Bring an image back, with what it lists and what went with it. Raises CannotUndelete, LimitExceeded."""
-        for one in self._family(image):
+        family = self._family(image)
+        for one in family:
             self._bring_one(one)
+        for one in family:
+            self._have_it_where_its_masters_are(one)
 
     def _family(self, image: DeletedImage) -> list[DeletedImage]:
         """What comes back together: whatever lists something stands behind it. Raises CannotUndelete."""
@@ -246,6 +249,14 @@ class _Work:
                 expired=image.cause == "expired" and self._has_policy,
             )
         )
+
+    def _have_it_where_its_masters_are(self, image: DeletedImage) -> None:
+        """What is active lists nothing that is archived, and a signature is where its subject is: here too."""
+        found = image_rows.find(self._tx, self._repository.id, image.digest)
+        assert found is not None
+        if found.status == "ACTIVE" or archiving.keeps_active(self._tx, found):
+            by = self._deps.doer.principal
+            archiving.restore(self._tx, self._repository, [found], self._now, by=by)
 
     def _link_layers(self, image: DeletedImage) -> None:
         """Let the repository hand out what the image needs, for as long as it needs it."""

@@ -36,9 +36,9 @@ def history(
     file: Path | None,
     output: str,
 ) -> None:
-    """Show what became of the tags of a repository, or of one, newest first: who made which name what, and when.
+    """Show who made which tag name what, and when.
 
-    A repository that is deleted keeps its history.
+    Of all tags of a repository, or of one, newest first. A repository that is deleted keeps its history.
     """
     from registry.names import Digest
 

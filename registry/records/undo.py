@@ -24,14 +24,17 @@ from registry.records.tables.keeping import (
     deleted_tags,
     holds,
     image_pulls,
+    image_storage,
     lifecycle_policies,
 )
 
 _d, _n, _h, _g = deleted_images.c, deleted_tags.c, holds.c, deleted_repositories.c
 _i, _t, _x, _l, _b, _r = manifests.c, tags.c, manifest_references.c, links.c, blobs.c, repositories.c
+_p, _s = image_pulls.c, image_storage.c
 
 # What a deleted image or repository has from the row that it was.
 IMAGE_COLUMNS: Final = tuple(column.name for column in _i if column.name not in ("id", "repository_id"))
+STORAGE_COLUMNS: Final = tuple(column.name for column in _s if column.name != "manifest_id")
 REPOSITORY_COLUMNS: Final = tuple(column.name for column in _r if column.name != "id")
 
 
@@ -100,7 +103,7 @@ def _keep_images(tx: Tx, repository: Repository, chosen: sa.ColumnElement[bool],
         "account": _text(registry.account),
         "region": _text(registry.region),
         "repository": _text(repository.name),
-        "pulled_at": image_pulls.c.pulled_at,
+        "pulled_at": _p.pulled_at,
         "deleted_at": sa.literal(end.at, Moment),
         "deleted_by": _text(end.doer.principal),
         "request_id": _text(end.doer.request_id),
@@ -108,10 +111,13 @@ def _keep_images(tx: Tx, repository: Repository, chosen: sa.ColumnElement[bool],
         "reason": sa.literal(end.reason, sa.Text),
         "expires_at": sa.literal(end.until, Moment),
     }
+    more |= {name: _s[name] for name in STORAGE_COLUMNS}
     columns = ["id", "repository_id", *IMAGE_COLUMNS]
     images = (
         sa.select(*(_i[name] for name in columns), *more.values())
-        .select_from(manifests.join(image_pulls, image_pulls.c.manifest_id == _i.id, isouter=True))
+        .select_from(
+            manifests.outerjoin(image_pulls, _p.manifest_id == _i.id).outerjoin(image_storage, _s.manifest_id == _i.id)
+        )
         .where(chosen)
     )
     tx.execute(sa.insert(deleted_images).from_select([*columns, *more], images))
@@ -220,6 +226,10 @@ def restore_image(tx: Tx, image_id: int, repository_id: int) -> int:
     tx.execute(sa.insert(manifest_references).from_select(columns, needed))
     pulled = sa.select(fixed[0], _d.pulled_at).where(_d.id == image_id, _d.pulled_at.is_not(None))
     tx.execute(sa.insert(image_pulls).from_select(["manifest_id", "pulled_at"], pulled))
+    stored = sa.select(fixed[0], *(_d[name] for name in STORAGE_COLUMNS)).where(
+        _d.id == image_id, _d.status.is_not(None)
+    )
+    tx.execute(sa.insert(image_storage).from_select(["manifest_id", *STORAGE_COLUMNS], stored))
     return new_id
 
 

@@ -164,7 +164,7 @@ def test_the_url_comes_from_a_file(tmp_path, start_server, url):
 
 @pytest.fixture
 def server(start_server: Any, url: str) -> RunningServer:
-    found: RunningServer = start_server(LONGSHORE_DATABASE__URL=url, **MASTER)
+    found: RunningServer = start_server(LONGSHORE_DATABASE__URL=url, **MASTER, LONGSHORE_UNDO__WINDOW_SECONDS="0")
     found.create("app")
     push(found, "app", image(), "v1")
     return found

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from longshore.config import Database, Secrets
-from registry import failpoints, history, images, lifecycle, repositories, undelete, undo
+from registry import archiving, failpoints, history, images, lifecycle, repositories, undelete, undo
 from registry.context import Deps
 from registry.errors import (
     CannotUndelete,
@@ -35,7 +35,7 @@ from registry.records import usage
 from registry.records.engine import Tx
 from registry.records.tables.images import blobs, links, manifests
 from registry.records.tables.images import repositories as repository_table
-from registry.records.tables.keeping import deleted_images, deleted_repositories
+from registry.records.tables.keeping import deleted_images, deleted_repositories, image_storage
 from tests import elsewhere
 from tests.builders import Built, image, index
 from tests.collecting import SPENT, Ground
@@ -132,7 +132,8 @@ def test_a_deleted_image_has_every_column_that_it_had() -> None:
     kept_images = {(column.name, str(column.type)) for column in deleted_images.c}
     kept_repositories = {(column.name, str(column.type)) for column in deleted_repositories.c}
 
-    assert {(one.name, str(one.type)) for one in manifests.c if one.name not in ("id",)} <= kept_images
+    assert {(one.name, str(one.type)) for one in manifests.c} <= kept_images
+    assert {(one.name, str(one.type)) for one in image_storage.c if one.name != "manifest_id"} <= kept_images
     assert {(one.name, str(one.type)) for one in repository_table.c} <= kept_repositories
 
 
@@ -303,6 +304,50 @@ async def test_what_went_with_its_subject_comes_back_with_it(ground: Ground, app
 
     assert await is_there(ground, second)
     assert not await is_there(ground, first)
+
+
+async def status_of(ground: Ground, digest: Digest) -> str:
+    return (await images.describe(ground.deps, REGISTRY, APP, digest)).status
+
+
+async def test_an_image_of_the_archive_comes_back_there(ground: Ground, app: Repository) -> None:
+    subject = image()
+    digest = await ground.put(app, subject, "v1")
+    signature = await ground.put(app, image(subject=subject.descriptor()))
+    await archiving.change(ground.deps, REGISTRY, APP, "ARCHIVE", digest=digest, by="ann")
+    before = await images.describe(ground.deps, REGISTRY, APP, digest)
+    for one in (signature, digest):
+        await ground.delete(app, one)
+    ground.wait(SPENT)
+    await ground.collect()
+    await bring(ground, digest)
+    after = await images.describe(ground.deps, REGISTRY, APP, digest)
+
+    assert dataclasses.replace(after, id=before.id) == before
+    assert await status_of(ground, signature) == after.status == "ARCHIVED"
+
+
+async def test_an_active_index_has_what_it_lists_back_from_the_archive(ground: Ground, app: Repository) -> None:
+    child = image()
+    await ground.put(app, child)
+    top = await ground.put(app, index(child), "all")
+    await ground.delete(app, top)
+    await archiving.change(ground.deps, REGISTRY, APP, "ARCHIVE", digest=Digest(child.digest), by="ann")
+    await bring(ground, top)
+
+    assert await status_of(ground, Digest(child.digest)) == await status_of(ground, top) == "ACTIVE"
+
+
+async def test_a_signature_comes_back_to_where_its_subject_is(ground: Ground, app: Repository) -> None:
+    subject = image()
+    digest = await ground.put(app, subject, "v1")
+    signature = await ground.put(app, image(subject=subject.descriptor()))
+    await archiving.change(ground.deps, REGISTRY, APP, "ARCHIVE", digest=digest, by="ann")
+    await ground.delete(app, signature)
+    await archiving.change(ground.deps, REGISTRY, APP, "STANDARD", digest=digest, by="ann")
+    await bring(ground, signature)
+
+    assert await status_of(ground, signature) == "ACTIVE"
 
 
 async def test_everything_comes_back_each_image_once(ground: Ground, app: Repository) -> None:
@@ -624,6 +669,54 @@ async def test_no_history_is_written_where_none_is_kept(ground: Ground, app: Rep
     await repositories.delete(ground.deps, REGISTRY, APP, force=True)
 
     assert await ground.count("tag_history") == 0
+
+
+# --- what it costs ----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def writes() -> Iterator[list[str]]:
+    """The tables that statements write to, in order."""
+    found: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        verb, *words = statement.split()
+        if verb in ("INSERT", "UPDATE", "DELETE"):
+            found.append(words[0 if verb == "UPDATE" else 1])
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+
+async def test_a_push_writes_one_row_of_history_and_a_read_none(ground: Ground, app: Repository) -> None:
+    built = image()
+    with writes() as found:
+        await ground.put(app, built, "v1", "v2", "v3")
+        pushed = list(found)
+        await ground.put(app, built, "v1", blobs=False)
+        again = found[len(pushed) :]
+        await images.get(ground.deps, REGISTRY, APP, Tag("v1"))
+        await undelete.kept(ground.deps, REGISTRY, APP)
+
+    assert pushed.count("tag_history") == 1  # statement, whatever number of tags
+    assert "tag_history" not in again
+    assert found == [*pushed, *again]
+
+
+async def test_a_delete_writes_down_what_goes_by_four_statements(ground: Ground, app: Repository) -> None:
+    digest = await ground.put(app, image(layers=[bytes([number]) for number in range(9)]), "v1", "v2")
+    with writes() as found:
+        await ground.delete(app, digest)
+
+    assert [one for one in found if one not in ("manifests", "links")] == [
+        "deleted_images",
+        "deleted_tags",
+        "holds",
+        "tag_history",
+    ]
 
 
 # --- all or nothing ---------------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
-"""What is kept for how long, and where: lifecycle policies and what they came to, images in use, pulls, the archive; what
-was deleted and may come back, and the history of tags.
+"""What is kept for how long, and where: lifecycle policies and what they came to, images in use, pulls, the archive;
+what was deleted and may come back, and the history of tags.
 
 What was deleted stands here by the names of what it was in, since those may be gone before it.
 """
@@ -116,6 +116,9 @@ deleted_images = Table(
     Column("image_size", Size, nullable=False),
     Column("pushed_at", Moment, nullable=False),
     Column("pulled_at", Moment),
+    Column("status", String(10), comment="this and what follows: as in image_storage; NULL: it never was archived"),
+    Column("archived_at", Moment),
+    Column("activated_at", Moment),
     Column("deleted_at", Moment, nullable=False),
     Column("deleted_by", String(2048), nullable=False, comment="ARN, or the part of the house that did it"),
     Column("request_id", String(64), nullable=False, comment="what went by one deed has this in common"),

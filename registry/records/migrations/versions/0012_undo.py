@@ -54,6 +54,14 @@ def _images() -> None:
         sa.Column("image_size", sa.BigInteger(), nullable=False),
         sa.Column("pushed_at", sa.BigInteger(), nullable=False),
         sa.Column("pulled_at", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "status",
+            sa.String(length=10),
+            nullable=True,
+            comment="this and what follows: as in image_storage; NULL: it never was archived",
+        ),
+        sa.Column("archived_at", sa.BigInteger(), nullable=True),
+        sa.Column("activated_at", sa.BigInteger(), nullable=True),
         sa.Column("deleted_at", sa.BigInteger(), nullable=False),
         sa.Column(
             "deleted_by",
