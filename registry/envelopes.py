@@ -6,6 +6,7 @@ AWS's own keys stand where AWS has them, with AWS's words: whoever reads events 
 not tell stands under one key of `detail`, `longshore`, so that it can be taken for nothing else.
 
     push, tag moved           PUSH
+    undelete                  PUSH, which `longshore` tells from a push: what was told to be gone is there again
     delete, tag taken away    DELETE
     a lifecycle policy's      DELETE, with the rule under `longshore`
     archived, restored        UPDATE_STORAGE_CLASS
@@ -23,7 +24,14 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, get_args
 
-from registry.events import ImageDeleted, ImageExpired, ImageFact, ImagePushed, ImageStorageClassChanged
+from registry.events import (
+    ImageDeleted,
+    ImageExpired,
+    ImageFact,
+    ImagePushed,
+    ImageStorageClassChanged,
+    ImageUndeleted,
+)
 from registry.names import RegistryRef, RepositoryName
 
 Type = Literal["push", "delete", "expire", "storage-class", "test"]
@@ -77,6 +85,8 @@ def _told(fact: ImageFact) -> tuple[Type, str, Mapping[str, object], Mapping[str
     match fact:
         case ImagePushed():
             return "push", "PUSH", {}, {}
+        case ImageUndeleted():
+            return "push", "PUSH", {}, {"undeleted": True}
         case ImageDeleted():
             return "delete", "DELETE", {}, {"image-deleted": fact.is_gone}
         case ImageExpired():

@@ -101,5 +101,5 @@ REACTIONS: Final[Mapping[type[Fact], Sequence[Reaction]]] = {
     ImageDeleted: (tell_listeners,),
     ImageStorageClassChanged: (tell_listeners,),
     ImageExpired: (tell_listeners,),  # and on record in the audit log; garbage collection finds its layers by itself
-    ImageUndeleted: (),
+    ImageUndeleted: (tell_listeners,),
 }

@@ -15,7 +15,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from registry import archiving, failpoints, history, images, reactions, repositories
+from registry import archiving, failpoints, history, images, quotas, reactions, repositories
 from registry.context import Deps
 from registry.errors import CannotUndelete, LimitExceeded, NothingToUndelete, RepositoryNotFound
 from registry.events import ImageUndeleted, about
@@ -236,10 +236,13 @@ class _Work:
             rows.restore_image(tx, image.id, repository.id)
         found = there or image_rows.find(tx, repository.id, image.digest)
         assert found is not None
+        if there is None:
+            quotas.image_came(tx, self._deps, repository, found)
         tags, taken = self._give_tags(image, found)
         rows.forget(tx, repository.registry, repository.name, image.digest)
         failpoints.passing("undelete-rows")
-        self._tell(found, tags)
+        if there is None or tags:
+            self._tell(found, tags)
         self.returned.append(
             Returned(
                 digest=image.digest,
@@ -265,7 +268,8 @@ class _Work:
             if pin.blob_id is not None:
                 blob = blob_rows.by_id(tx, pin.blob_id)
                 assert blob is not None  # the hold's foreign key says so
-                blob_rows.link(tx, repository.id, blob, self._now)
+                if blob_rows.link(tx, repository.id, blob, self._now):
+                    quotas.blob_came(tx, self._deps, repository, blob)
             elif pin.kind == "blob" and blob_rows.linked(tx, repository.id, pin.digest) is None:
                 self._miss(image, f"its layer {pin.digest} was not there when it was deleted")
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from registry.model import Cause, DeletedImage, Doer, Repository
 from registry.names import AccountId, Digest, Region, RegistryRef, RepositoryName, Tag
-from registry.records import stamps
+from registry.records import quotas, stamps
 from registry.records.engine import Tx
 from registry.records.tables.columns import Moment
 from registry.records.tables.images import blobs, links, manifest_references, manifests, repositories, tags
@@ -274,7 +274,8 @@ def let_go(tx: Tx, repository_id: int | None, blob_ids: Collection[int], *, at: 
     is_needed = sa.exists().where(_x.repository_id == _l.repository_id, _x.digest == _l.digest)
     if repository_id is not None:
         mine = (_l.repository_id == repository_id, _l.blob_id.in_(blob_ids))
-        tx.execute(sa.delete(links).where(*mine, ~is_needed))
+        gone = tx.execute(sa.delete(links).where(*mine, ~is_needed).returning(_l.blob_id)).scalars().all()
+        quotas.blobs_go(tx, repository_id, sum(size for _, size in sizes(tx, gone).values()))
     is_linked, is_held = sa.exists().where(_l.blob_id == _b.id), sa.exists().where(_h.blob_id == _b.id)
     free = sa.update(blobs).where(_b.id.in_(blob_ids), ~is_linked, ~is_held).values(released_at=at)
     return list(tx.execute(free.returning(_b.id)).scalars())

@@ -14,6 +14,7 @@ from registry.events import (
     ImageFact,
     ImagePushed,
     ImageStorageClassChanged,
+    ImageUndeleted,
 )
 from registry.names import AccountId, Digest, Region, RegistryRef, RepositoryName, Tag
 from registry.reactions import REACTIONS
@@ -57,6 +58,7 @@ def detail(action: str, **more: Any) -> dict[str, Any]:
 
 CASES: dict[str, tuple[str, ImageFact, str, dict[str, Any]]] = {
     "push": (ECR_PAGE, ImagePushed(**of()), "push", detail("PUSH")),
+    "undelete": (ECR_PAGE, ImageUndeleted(**of()), "push", detail("PUSH", longshore={"undeleted": True})),
     "delete": (
         ECR_PAGE,
         ImageDeleted(**of(), is_gone=True),

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from longshore.config import Database, Secrets
-from registry import archiving, failpoints, history, images, lifecycle, repositories, undelete, undo
+from registry import archiving, failpoints, history, images, lifecycle, quotas, repositories, undelete, undo
 from registry.context import Deps
 from registry.errors import (
     CannotUndelete,
@@ -531,6 +531,30 @@ async def test_limits_hold_for_what_comes_back(ground: Ground, app: Repository) 
     assert [(one.status, one.why) for one in undone.images] == [
         ("refused", f"The repository with name '{APP}' may have 1 images at most")
     ]
+
+
+async def test_quotas_hold_for_what_comes_back_and_count_it(ground: Ground, app: Repository) -> None:
+    allowed: dict[str, Any] = {"bytes_allowed": None}
+    await quotas.set_for_repository(ground.deps, REGISTRY, APP, **allowed, images_allowed=2)
+    digest = await ground.put(app, image(), "v1")
+    await ground.delete(app, digest)
+    ground.wait(SPENT)
+    await ground.collect()
+    await ground.put(app, image(), "v2")
+    await bring(ground, digest)
+    after = await quotas.recount(ground.deps)
+    await ground.delete(app, digest)
+    await undelete.purge(ground.deps, REGISTRY, APP, digest)
+    purged = await quotas.recount(ground.deps)
+    third = await ground.put(app, image(), "v3")
+    await ground.delete(app, third)
+    await ground.put(app, image(), "v4")
+    undone = await undelete.repository(ground.deps, REGISTRY, APP, everything=True)
+
+    assert (after, purged) == (0, 0)
+    assert [one.status for one in undone.images] == ["refused"]
+    assert "may have 2 images" in undone.images[0].why or "quota" in undone.images[0].why.lower()
+    assert await quotas.recount(ground.deps) == 0
 
 
 async def test_a_sparse_image_comes_back_as_it_was(ground: Ground, app: Repository) -> None:
