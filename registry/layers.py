@@ -20,15 +20,7 @@ from typing import BinaryIO
 
 from registry import grace, quotas
 from registry.context import Deps
-from registry.errors import (
-    BlobInUse,
-    BlobNotFound,
-    CorruptBlob,
-    LayerInaccessible,
-    RepositoryProtected,
-    StorageUnavailable,
-    Unavailable,
-)
+from registry.errors import BlobInUse, BlobNotFound, CorruptBlob, LayerInaccessible, StorageUnavailable, Unavailable
 from registry.model import Blob, Repository
 from registry.names import Digest
 from registry.records import blobs as rows
@@ -37,6 +29,7 @@ from registry.records.engine import Tx
 from registry.storage.base import BlobStore
 from registry.storage.disk import identity_of
 from registry.storage.trouble import translated
+from registry.undo_errors import RepositoryProtected
 
 _log = logging.getLogger(__name__)
 

@@ -18,7 +18,6 @@ from registry.errors import (
     RepositoryNotEmpty,
     RepositoryNotFound,
     RepositoryPolicyNotFound,
-    RepositoryProtected,
     TooManyTags,
 )
 from registry.events import ImageDeleted, about
@@ -29,6 +28,7 @@ from registry.records import images as image_rows
 from registry.records import repositories as rows
 from registry.records import undo as undo_rows
 from registry.records.engine import Tx
+from registry.undo_errors import RepositoryProtected
 
 MAX_RESOURCE_TAGS: Final = 50
 _PAGE: Final = 500  # images that are looked at together

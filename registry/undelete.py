@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from registry import archiving, failpoints, history, images, quotas, reactions, repositories
 from registry.context import Deps
-from registry.errors import CannotUndelete, LimitExceeded, NothingToUndelete, RepositoryNotFound
+from registry.errors import LimitExceeded, RepositoryNotFound
 from registry.events import ImageUndeleted, about
 from registry.model import DeletedImage, Image, Repository
 from registry.names import Digest, RegistryRef, RepositoryName, Tag
@@ -30,6 +30,7 @@ from registry.records import undo as rows
 from registry.records.engine import Tx, Unit
 from registry.records.history import Change
 from registry.records.undo import DeletedRepository
+from registry.undo_errors import CannotUndelete, NothingToUndelete
 
 _PAGE: Final = 200  # deleted images that one read looks at
 _BATCH: Final = 20  # images that come back in one transaction; more where what they need comes with them

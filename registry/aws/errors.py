@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from registry import errors
+from registry import errors, undo_errors
 from registry.aws import spec
 from registry.errors import LongshoreError
 from registry.names import BadName
@@ -50,9 +50,9 @@ _CODES: Final[Mapping[type[LongshoreError], str]] = {
     errors.NotAuthenticated: "UnrecognizedClientException",  # where the error itself names none
     errors.BlobInUse: "InvalidParameterException",
     errors.ImageInaccessible: "ImageNotFoundException",  # BatchGetImage tells it as a failure
-    errors.RepositoryProtected: "InvalidParameterException",
-    errors.CannotUndelete: "InvalidParameterException",
-    errors.NothingToUndelete: "ImageNotFoundException",
+    undo_errors.RepositoryProtected: "InvalidParameterException",
+    undo_errors.CannotUndelete: "InvalidParameterException",
+    undo_errors.NothingToUndelete: "ImageNotFoundException",
     errors.ImageReferencedByManifestList: "InvalidParameterException",  # BatchDeleteImage tells it as a failure
     errors.ManifestInvalid: "InvalidParameterException",
     errors.SizeInvalid: "InvalidParameterException",

@@ -18,13 +18,7 @@ import sqlalchemy as sa
 from longshore.config import Database, Secrets
 from registry import archiving, failpoints, history, images, lifecycle, quotas, repositories, undelete, undo
 from registry.context import Deps
-from registry.errors import (
-    CannotUndelete,
-    ImageNotFound,
-    NothingToUndelete,
-    RepositoryNotFound,
-    StorageUnavailable,
-)
+from registry.errors import ImageNotFound, RepositoryNotFound, StorageUnavailable
 from registry.jobs.handlers import KINDS
 from registry.jobs.work import begun
 from registry.model import Doer, Job, NewJob, Repository
@@ -36,6 +30,7 @@ from registry.records.engine import Tx
 from registry.records.tables.images import blobs, links, manifests
 from registry.records.tables.images import repositories as repository_table
 from registry.records.tables.keeping import deleted_images, deleted_repositories, image_storage
+from registry.undo_errors import CannotUndelete, NothingToUndelete
 from tests import elsewhere
 from tests.builders import Built, image, index
 from tests.collecting import SPENT, Ground
