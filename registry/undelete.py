@@ -267,7 +267,7 @@ class _Work:
         tx, repository = self._tx, self._repository
         for pin in rows.pins(tx, image.id):
             if pin.blob_id is not None:
-                blob = blob_rows.by_id(tx, pin.blob_id)
+                blob = blob_rows.led_to(tx, repository.registry.region, pin.digest) or blob_rows.by_id(tx, pin.blob_id)
                 assert blob is not None  # the hold's foreign key says so
                 if blob_rows.link(tx, repository.id, blob, self._now):
                     quotas.blob_came(tx, self._deps, repository, blob)

@@ -9,11 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from registry.model import Blob, Upload
-from registry.names import Digest
+from registry.names import Digest, Region
 from registry.records import quotas
 from registry.records.engine import Tx
 from registry.records.tables.images import blobs, links, manifest_references, repositories, uploads
 from registry.records.tables.installation import stores
+from registry.records.tables.keeping import holds
 
 _b, _l, _u, _m, _s = blobs.c, links.c, uploads.c, manifest_references.c, stores.c
 _CHUNK = 500  # values in one IN list
@@ -121,10 +122,8 @@ def join(tx: Tx, old: Blob, into: Blob, now: dt.datetime) -> None:
 
 def led_to(tx: Tx, region: Region, digest: Digest) -> Blob | None:
     """The bytes that the region's links of a digest lead to: all of them to the same, if there are any."""
-    is_of_region = sa.exists().where(_s.region == region, _s.role != "past", _s.store_id == _b.store_id)
     is_linked = sa.exists().where(_l.blob_id == _b.id)
-    ours = sa.select(_s.store_id).where(_s.region == region)
-    found = sa.select(blobs).where(_b.store_id.in_(ours), _b.digest == digest, is_of_region, is_linked)
+    found = sa.select(blobs).where(_b.store_id.in_(_stores_of(region)), _b.digest == digest, is_linked)
     row = tx.execute(found.limit(1)).one_or_none()
     return None if row is None else _blob(row)
 
