@@ -45,7 +45,7 @@ COMMANDS: Final = {
     "policy": _Entry("longshore.cli.policy:policy", "Explain decisions, and check policies."),
     "audit": _Entry("longshore.cli.audit:audit", "Show changes and refusals, newest first."),
     "api": _Entry("longshore.cli.api:api", "List AWS's operations, and which of them are implemented."),
-    "storage": _Entry("longshore.cli.storage:storage", "Prepare the places where bytes lie."),
+    "storage": _Entry("longshore.cli.storage:storage", "Prepare the places where bytes lie, and move what lies there."),
     "doctor": _Entry("longshore.cli.doctor:doctor", "Try an installation from end to end, and say what to do."),
     "ready": _Entry("longshore.cli.ready:ready", "Say whether the server that is set up here answers."),
     "check": _Entry("longshore.cli.check:check", "Hold rows and bytes against each other."),

@@ -9,7 +9,6 @@ POST /                       the AWS doors: ECR, IAM, STS
 import asyncio
 import dataclasses
 import hmac
-import ipaddress
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -30,6 +29,7 @@ from registry.aws import door as aws
 from registry.context import ACTION, ERROR, PRINCIPAL, RECORD, RESOURCE, Deps
 from registry.errors import LongshoreError, StorageUnavailable, Unavailable
 from registry.names import Region
+from registry.networks import lies_in
 from registry.records import jobs
 from registry.storage.base import StoreMismatch
 from registry.v2 import login, routes
@@ -99,11 +99,11 @@ class App:
     def _as_the_client_sent_it(self, request: web.BaseRequest) -> web.BaseRequest:
         """With the client's address and scheme, where a proxy that the operator trusts tells them."""
         proxies = self.config.http.trusted_proxies
-        if not proxies or not _is_in(request.remote, proxies):
+        if not proxies or not lies_in(request.remote, proxies):
             return request
         hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
         # The right-most hop that is no proxy of ours: what stands left of it anyone may have written.
-        client = next((hop for hop in reversed(hops) if not _is_in(hop, proxies)), request.remote or "")
+        client = next((hop for hop in reversed(hops) if not lies_in(hop, proxies)), request.remote or "")
         scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
         return request.clone(remote=client, scheme=scheme if scheme in ("http", "https") else request.scheme)
 
@@ -211,13 +211,5 @@ def _shown(raw_path: str) -> str:
     return f"{path}?(hidden)" if downloads.PARAMETER in unquote(query) else raw_path
 
 
-def _is_in(address: str | None, networks: tuple[str, ...]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address or "")
-    except ValueError:
-        return False
-    return any(parsed in ipaddress.ip_network(network, strict=False) for network in networks)
-
-
 def _is_loopback(address: str | None) -> bool:
-    return _is_in(address, ("127.0.0.0/8", "::1/128"))
+    return lies_in(address, ("127.0.0.0/8", "::1/128"))

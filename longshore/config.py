@@ -151,7 +151,8 @@ SECRETS: Final = frozenset(
     {"database.url", "metrics.token", "secrets.master_key", "storage.secret_access_key"}
     | {f"storage.{table}.secret_access_key" for table in PLACES}
 )
-LISTS: Final = frozenset({"http.trusted_proxies", "egress.allow"})  # comma-separated in the environment
+# Comma-separated in the environment.
+LISTS: Final = frozenset({"http.trusted_proxies", "egress.allow", "storage.redirect_networks"})
 
 _PREFIX: Final = "LONGSHORE_"
 _LARGEST: Final = 2**63 - 1

@@ -71,6 +71,24 @@ def prove(config: Config, db: Opened, regions: Sequence[Region]) -> None:
     asyncio.run(_all_proven(config, db, regions))
 
 
+def awaiting_start(config: Config, db: Opened) -> list[Region]:
+    """Regions whose new bytes go to another place than the settings say, until a server is started with them.
+
+    Raises StoreMismatch, StoreUnusable.
+    """
+
+    async def found() -> list[Region]:
+        waiting = []
+        for region in map(Region, db.read_here(installation.store_regions)):
+            place = config.storage.of(region).previous
+            main = _known(db, region).get("main")
+            if place is not None and await _found(config, place, region, "previous") == main:
+                waiting.append(region)
+        return waiting
+
+    return asyncio.run(found())
+
+
 async def make_buckets(config: Config) -> dict[str, bool]:
     """Make the buckets of all regions that are set up: each by name, with whether it was made now.
 

@@ -145,6 +145,7 @@ CHECKS: Final[dict[str, Callable[[str], object]]] = {
     "storage.prefix": _check_prefix,
     "storage.region": _check_signing_region,
     "storage.access_key_id": _check_key_id,
+    "storage.redirect_networks": _check_network,
     "storage.storage_class": _check_storage_class,
 }
 

@@ -169,6 +169,11 @@ class Context:
             await asyncio.sleep(0)  # a registry of many that nobody may see keeps no one else waiting
         return found[:limit]
 
+    @property
+    def is_redirected(self) -> bool:
+        """Whether the client may be sent to where bytes lie, instead of getting them from here."""
+        return self.deps.settings.storage.redirects(self.source_ip)
+
     def asked(self, action: str, resource: str, keys: Keys | None = None) -> Asked:
         """The question that this request puts to the policies."""
         return Asked(

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from registry.networks import lies_in
+
 KIB, MIB = 1024, 1024 * 1024
 
 
@@ -162,6 +164,14 @@ class Storage(Home, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "connections without TLS. Answers are the same without it."
         ),
     ] = True
+    redirect_networks: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Networks whose clients are sent to the S3 service where `storage.redirect` is on, such as "
+            "`10.0.0.0/8`; all others get the bytes through the server. A client's address is what "
+            "`http.trusted_proxies` make of it. Empty: everyone."
+        ),
+    ] = ()
     early_write_back: Annotated[
         bool,
         Meta(
@@ -175,6 +185,10 @@ class Storage(Home, frozen=True, kw_only=True, forbid_unknown_fields=True):
     regions: Annotated[dict[str, Home], Meta(description="Regions whose bytes lie elsewhere, by name.")] = (
         msgspec.field(default_factory=dict)
     )
+
+    def redirects(self, address: str) -> bool:
+        """Whether a client of this address may be sent to the S3 service itself."""
+        return not self.redirect_networks or lies_in(address, self.redirect_networks)
 
     def of(self, region: str) -> Home:
         """Where a region's bytes lie."""

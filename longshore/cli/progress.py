@@ -17,16 +17,25 @@ def with_progress(command: Callable[..., int]) -> Callable[..., int]:
 
 
 @contextlib.contextmanager
-def showing(wanted: bool) -> Iterator[Watch]:
-    """A function that is told how far things are."""
+def showing(wanted: bool, *, amounts: bool = False) -> Iterator[Watch]:
+    """A function that is told how far things are. `amounts`: it is told bytes; they are shown, and the time left."""
     if not wanted or not sys.stderr.isatty():
         yield lambda step, done, total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (TextColumn("{task.description:<10}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    more = (DownloadColumn(), TimeRemainingColumn()) if amounts else ()
+    with Progress(*columns, *more, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task("", total=None)
 
         def watch(step: str, done: int, total: int) -> None:

@@ -8,12 +8,16 @@ import click
 
 from longshore import config as configuration
 from longshore.cli import output as answers
+from longshore.cli.migrate import migrate
 from longshore.cli.options import with_data, with_output
 
 
 @click.group()
 def storage() -> None:
-    """Prepare the places where bytes lie."""
+    """Prepare the places where bytes lie, and move what lies there."""
+
+
+storage.add_command(migrate)
 
 
 @storage.command("make-buckets")

@@ -97,7 +97,7 @@ async def get_download_url_for_layer(ctx: Context, req: Params) -> Result:
     repository = await repositories.get(ctx.deps, registry_of(ctx, req), name_of(req))
     digest = _only_digest([req["layerDigest"]])
     blob = await layers.require_used(ctx.deps, repository, digest)
-    direct = await layers.url(ctx.deps, repository, blob, downloads.SECONDS)
+    direct = await layers.url(ctx.deps, repository, blob, downloads.SECONDS) if ctx.is_redirected else None
     return {"downloadUrl": direct or downloads.url(ctx.deps, repository, digest), "layerDigest": digest}
 
 

@@ -27,7 +27,8 @@ async def get(call: Call) -> web.StreamResponse:
     if is_known(call.request, digest):
         return await _unchanged(call, repository, digest)
     wanted = _range_header(call.request, digest)
-    opened = await layers.open_blob(call.deps, repository, digest, whole=wanted is None, url_seconds=_REDIRECT_SECONDS)
+    seconds = _REDIRECT_SECONDS if call.context.is_redirected else 0
+    opened = await layers.open_blob(call.deps, repository, digest, whole=wanted is None, url_seconds=seconds)
     try:
         span = _span(wanted, opened.blob.size)
         if opened.file is not None:

@@ -286,6 +286,36 @@ def test_clients_are_sent_to_the_service(start_server: Start, bucket: TestBucket
         assert found.read() == data
 
 
+def test_clients_of_some_networks_alone_are_sent_there(start_server: Start, bucket: TestBucket) -> None:
+    """As their addresses are seen behind a proxy that is trusted."""
+    settings = bucket.environment(prefix=unique_name(), redirect="true", redirect_networks="10.0.0.0/8, 2001:db8::/32")
+    server = start_server(**settings, LONGSHORE_HTTP__TRUSTED_PROXIES="127.0.0.1")
+    server.create("app")
+    data = os.urandom(MIB)
+    push(server, "app", image(layers=[data]), "v1")
+
+    def url_for(address: str) -> str:
+        with server.client() as ecr:
+            ecr.meta.events.register(
+                "before-call", lambda params, **_: params["headers"].update({"X-Forwarded-For": address})
+            )
+            asked = ecr.get_download_url_for_layer(repositoryName="app", layerDigest=digest_of(data))
+            return str(asked["downloadUrl"])
+
+    for address in ("10.1.2.3", "2001:db8::7", "::ffff:10.1.2.3"):
+        assert get(server, data, X_Forwarded_For=address).status == 307, address
+        assert url_for(address).startswith(bucket.service.url), address
+    for address in ("192.0.2.1", "11.0.0.1", "2001:db9::7", "10.1.2.3, 192.0.2.1", ""):
+        answer = get(server, data, X_Forwarded_For=address)
+        assert (answer.status, answer.body == data) == (200, True), address
+        ours = url_for(address or "127.0.0.1")
+        assert ours.startswith(server.url), address
+        with urllib.request.urlopen(ours) as found:
+            assert found.read() == data
+    part = get(server, data, X_Forwarded_For="192.0.2.1", Range="bytes=5-9")
+    assert (part.status, part.body) == (206, data[5:10])
+
+
 @pytest.mark.parametrize("reads", ["always", "changed"])
 def test_bytes_that_are_to_be_verified_come_from_here(start_server: Start, bucket: TestBucket, reads: str) -> None:
     server = start_server(**bucket.environment(prefix=unique_name(), redirect="true", verify_reads=reads))

@@ -33,6 +33,7 @@ GIVEN: dict[str, Any] = {
     "storage.bucket": "longshore",
     "storage.prefix": "of/this-registry/",
     "storage.region": "eu-central-1",
+    "storage.redirect_networks": ["10.0.0.0/8", "2001:db8::/32"],
     "storage.storage_class": "STANDARD_IA",
 }
 # Files that must be there, tried by themselves.
