@@ -98,10 +98,11 @@ class Archive:
 
     def store(self, known: KnownStore, *, make: bool) -> DiskStore:
         """The copy of a store. Raises BackupTrouble for another store's, StoreMismatch where there is none."""
-        root = self.root / BLOBS / known.region
+        root, own = self.root / BLOBS / known.region, self.root / STORES / known.store_id
         there = disk.found(root, known.region)
-        if there != known.store_id and (there is not None or known.role != "main"):
-            root = self.root / STORES / known.store_id
+        is_free = there is None and known.role == "main" and not own.exists()
+        if there != known.store_id and not is_free:
+            root = own
         if make:
             root.parent.mkdir(mode=0o700, exist_ok=True)
         store = DiskStore(root, known.region, make=make, store_id=known.store_id)

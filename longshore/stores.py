@@ -204,7 +204,9 @@ def _in_bucket(config: Config, place: Place, db: Opened, region: Region, role: S
     if known is None:
         fresh = secrets.token_hex(16)
         known = db.write_here(lambda tx: installation.adopt_store(tx, region, fresh, role))
-    return _bucket_store(config, place, region, store_id=known, is_new=_is_empty(db, known))
+    # One that bytes lay in before is never written to.
+    is_new = role != "previous" and _is_empty(db, known)
+    return _bucket_store(config, place, region, store_id=known, is_new=is_new)
 
 
 def _bucket_store(config: Config, place: Place, region: Region, *, store_id: str, is_new: bool) -> "S3Store":
@@ -253,6 +255,8 @@ async def _settle(config: Config, db: Opened, region: Region) -> None:
         await _succeed(config, db, region, known, past)
     elif found == past and found is not None:
         db.write_here(lambda tx: installation.return_to_store(tx, region))
+    elif found is None and "previous" in known and _is_empty(db, known["previous"]):
+        db.write_here(lambda tx: installation.leave_store(tx, region))  # it was cleared away
     elif found != known.get("previous") and found is not None:
         raise StoreMismatch(
             f"storage.previous leads to store {found} of region {region}, but the database speaks of store "

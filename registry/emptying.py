@@ -123,9 +123,7 @@ class _Emptying:
                 if self._trouble is None:
                     await self._move(blob)
 
-        async with asyncio.TaskGroup() as movers:
-            for _ in range(_AT_ONCE):
-                movers.create_task(mover())
+        await asyncio.gather(*(mover() for _ in range(_AT_ONCE)))
         if self._trouble is not None:
             raise self._trouble
 

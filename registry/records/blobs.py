@@ -94,7 +94,9 @@ def put(
         tx.execute(_CHANGE, {"known": known.id, **place})
         return dataclasses.replace(known, **place), known.key
     new_id = tx.execute(_INSERT, {"store_id": store_id, "digest": digest, "created_at": now, **place}).scalar_one()
-    tx.execute(_GATHER, {"new": new_id, "same": digest, "store": store_id})
+    elsewhere = tx.execute(_ELSEWHERE, {"new": new_id, "same": digest, "store": store_id}).scalars().all()
+    if elsewhere:
+        tx.execute(sa.update(links).where(_l.blob_id.in_(elsewhere)).values(blob_id=new_id))
     return Blob(id=new_id, digest=digest, store_id=store_id, **place), None
 
 
@@ -294,16 +296,8 @@ _BY_ID: sa.Select[Any] = sa.select(blobs).where(_b.id == sa.bindparam("id"))
 _INSERT = sa.insert(blobs).returning(_b.id)
 _CHANGE = sa.update(blobs).where(_b.id == sa.bindparam("known"))
 _REGION = sa.select(_s.region).where(_s.store_id == sa.bindparam("store")).scalar_subquery()
-_GATHER = (
-    sa.update(links)
-    .where(
-        _l.blob_id.in_(
-            sa.select(_b.id).where(
-                _b.store_id.in_(_stores_of(_REGION)), _b.digest == sa.bindparam("same"), _b.id != sa.bindparam("new")
-            )
-        )
-    )
-    .values(blob_id=sa.bindparam("new"))
+_ELSEWHERE: sa.Select[Any] = sa.select(_b.id).where(
+    _b.store_id.in_(_stores_of(_REGION)), _b.digest == sa.bindparam("same"), _b.id != sa.bindparam("new")
 )
 _INSERT_LINK = sa.insert(links)
 _CHANGE_LINK = sa.update(links).where(

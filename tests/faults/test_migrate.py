@@ -28,7 +28,7 @@ from tests.commands import Ran, longshore
 from tests.s3_servers import TestBucket
 from tests.servers import ROOT, RunningServer, clean_environment
 
-BLOBS: Final = int(os.environ.get("LONGSHORE_TEST_MIGRATE_BLOBS", "200"))
+BLOBS: Final = int(os.environ.get("LONGSHORE_TEST_MIGRATE_BLOBS", "150"))
 SEED: Final = int(os.environ.get("LONGSHORE_TEST_SEED", "1"))
 NAME: Final = "team/app"
 _KEEP: Final = "LONGSHORE_GC__INTERVAL_SECONDS"

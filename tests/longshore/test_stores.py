@@ -2,21 +2,27 @@
 
 import asyncio
 import dataclasses
+import datetime as dt
 import functools
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from longshore import backup, restore, stores, wiring
 from longshore import config as configuration
-from longshore import stores, wiring
+from longshore.backup import Made
 from longshore.config import Config
+from longshore.doctor import data as doctor
 from longshore.wiring import CannotStart
-from registry import layers, relocation, repositories, uploads
+from registry import gc, integrity, layers, relocation, repositories, uploads
 from registry.context import Deps
 from registry.errors import UploadNotFound
 from registry.names import Digest, RepositoryName
+from registry.options import Gc
 from registry.records import blobs as rows
 from registry.storage.base import BlobStore
 from tests.places import REGION, REGISTRY, chunks, database_of, push_blob
@@ -169,6 +175,34 @@ def test_a_place_before_without_anything_is_no_harm(house: House) -> None:
 
 
 @pytest.mark.parametrize("way", ["there", "back"])
+def test_a_place_before_that_was_cleared_away_is_no_harm_once_nothing_is_needed_there(house: House, way: str) -> None:
+    here, there = ("disk", "bucket") if way == "there" else ("bucket", "disk")
+    house.start(house.config(here), begun)
+    house.start(house.config(there, here), moved)
+    if way == "there":
+        shutil.rmtree(house.data / "blobs" / REGION)
+    for key in house.bucket.all_keys() if way == "back" else ():
+        house.bucket.client.delete_object(Bucket=house.bucket.name, Key=key)
+
+    assert list(house.start(house.config(there, here), ids)) == ["main"]
+    assert house.start(house.config(there, here), lambda deps: read(deps, OLD))[0]
+    assert way == "there" or house.bucket.all_keys() == []
+
+
+@pytest.mark.parametrize("way", ["there", "back"])
+def test_a_place_before_that_is_away_is_told(house: House, way: str) -> None:
+    here, there = ("disk", "bucket") if way == "there" else ("bucket", "disk")
+    house.start(house.config(here), begun)
+    house.start(house.config(there, here), ids)
+    if way == "there":
+        shutil.move(house.data / "blobs" / REGION, house.data / "elsewhere")
+    for key in house.bucket.all_keys() if way == "back" else ():
+        house.bucket.client.delete_object(Bucket=house.bucket.name, Key=key)
+
+    assert "are missing" in house.refusal(house.config(there, here))
+
+
+@pytest.mark.parametrize("way", ["there", "back"])
 def test_an_upload_that_was_open_when_the_place_changed_is_begun_again(house: House, way: str) -> None:
     here, there = ("disk", "bucket") if way == "there" else ("bucket", "disk")
     tickets: list[uploads.Ticket] = []
@@ -261,3 +295,98 @@ def test_buckets_of_archives_are_made_too(house: House) -> None:
     made = asyncio.run(stores.make_buckets(config))
 
     assert sorted((fresh in name, new) for name, new in made.items()) == [(False, False), (True, True)]
+
+
+# --- backups ----------------------------------------------------------------------------------------------------------
+
+
+def back_up(config: Config, dest: Path) -> Made:
+    return backup.make(config, dest, verify=False, watch=lambda step, done, total: None)
+
+
+def restored(house: House, dest: Path, name: str) -> House:
+    """What is restored of a backup, on disk."""
+    found = House(house.data.with_name(name), house.bucket)
+    restore.restore(found.config("disk"), dest, partial=False, watch=lambda step, done, total: None)
+    return found
+
+
+def sound(house: House) -> bool:
+    with wiring.opened(house.config("disk")) as (db, opened):
+        report = asyncio.run(integrity.check(db, opened, now=dt.datetime.now(dt.UTC), deep=True))
+    return report.findings == () and report.blobs > 0
+
+
+def test_a_backup_that_is_made_on_the_way_is_restored_into_one_place(house: House, tmp_path: Path) -> None:
+    house.start(house.config("disk"), begun)
+    first = back_up(house.config("disk"), tmp_path / "backup")
+    house.start(house.config("bucket", "disk"), pushed)
+    made = back_up(house.config("bucket", "disk"), tmp_path / "backup")
+    back = restored(house, tmp_path / "backup", "back")
+
+    assert (first.copied, made.copied) == (1, 1)  # what was copied at the place before is not copied again
+    assert list(back.start(back.config("disk"), ids)) == ["main"]
+    assert back.start(back.config("disk"), lambda deps: read(deps, OLD))[0]
+    assert back.start(back.config("disk"), lambda deps: read(deps, NEW))[0] and sound(back)
+
+
+def test_backups_go_on_when_the_bytes_have_moved(house: House, tmp_path: Path) -> None:
+    house.start(house.config("disk"), begun)
+    back_up(house.config("disk"), tmp_path / "backup")
+    house.start(house.config("bucket", "disk"), moved)
+    back_up(house.config("bucket", "disk"), tmp_path / "backup")
+    house.start(house.config("bucket"), ids)
+    made = back_up(house.config("bucket"), tmp_path / "backup")
+    back = restored(house, tmp_path / "backup", "back")
+
+    assert made.description.lost == 0 and sound(back)
+    assert len(list((tmp_path / "backup").glob("*/*/??/*"))) == 1
+
+
+def test_an_archive_is_backed_up_and_comes_back_as_one(house: House, tmp_path: Path) -> None:
+    async def archived(deps: Deps) -> None:
+        await begun(deps)
+        await pushed(deps)
+        repository = await repositories.get(deps, REGISTRY, NAME)
+        blob = await deps.db.read(lambda tx: rows.linked(tx, repository.id, Digest.of(OLD)))
+        assert blob is not None
+        await relocation.move(deps, REGION, blob.id, deps.stores.archive(REGION))
+
+    house.start(house.config("disk"), archived)
+    before = house.start(house.config("disk"), ids)
+    back_up(house.config("disk"), tmp_path / "backup")
+    back = restored(house, tmp_path / "backup", "back")
+
+    assert back.start(back.config("disk"), ids) == before
+    assert back.start(back.config("disk"), lambda deps: read(deps, OLD)) == (True, before["archive"]) and sound(back)
+
+
+# --- who looks at all stores ------------------------------------------------------------------------------------------
+
+
+def test_a_store_that_is_nearly_empty_is_no_sign_of_an_old_database(house: House) -> None:
+    """What no row names is held against all bytes of the region."""
+    house.start(house.config("disk"), begun)
+    litter = house.data / "blobs" / REGION / "ab" / ("ab" + "0" * 30)
+    litter.write_bytes(b"x" * 100)
+    then = (dt.datetime.now(dt.UTC) - dt.timedelta(days=9)).timestamp()
+    os.utime(litter, (then, then))
+    house.start(house.config("bucket", "disk"), moved)
+
+    async def collect(deps: Deps) -> tuple[str | None, int]:
+        now = dt.datetime.now(dt.UTC) + dt.timedelta(hours=3)
+        collected = await gc.collect(deps.db, deps.stores, Gc(), now=now)
+        return collected.refused, collected.regions[0].unnamed.count
+
+    assert house.start(house.config("bucket", "disk"), collect) == (None, 1)
+    assert list((house.data / "blobs" / REGION).glob("??/*")) == []
+
+
+def test_doctor_looks_at_each_store_and_writes_to_none_that_is_left(house: House) -> None:
+    house.start(house.config("disk"), begun)
+    house.start(house.config("bucket", "disk"), pushed)
+    found = {one.look: one for one in doctor.looks(house.config("bucket", "disk"))}
+
+    assert found[f"previous store {REGION}"].state == "ok"
+    assert "migrate" in found[f"previous store {REGION}"].to_do
+    assert found[f"store {REGION}"].state == "ok"
