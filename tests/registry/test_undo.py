@@ -16,14 +16,15 @@ import pytest
 import sqlalchemy as sa
 
 from longshore.config import Database, Secrets
-from registry import archiving, failpoints, history, images, lifecycle, quotas, repositories, undelete, undo
+from registry import archiving, failpoints, history, images, lifecycle, quotas, relocation, repositories, undelete, undo
 from registry.context import Deps
 from registry.errors import ImageNotFound, RepositoryNotFound, StorageUnavailable
 from registry.jobs.handlers import KINDS
 from registry.jobs.work import begun
-from registry.model import Doer, Job, NewJob, Repository
+from registry.model import Blob, Doer, Job, NewJob, Repository
 from registry.names import AccountId, Digest, RegistryRef, RepositoryName, Tag
 from registry.options import Limits, Registry, Settings
+from registry.records import blobs as blob_rows
 from registry.records import jobs as job_rows
 from registry.records import usage
 from registry.records.engine import Tx
@@ -35,7 +36,7 @@ from tests import elsewhere
 from tests.builders import Built, image, index
 from tests.collecting import SPENT, Ground
 from tests.lifecycles import newest, policy
-from tests.places import REGISTRY, rooms
+from tests.places import REGION, REGISTRY, rooms
 
 APP = RepositoryName("team/app")
 WINDOW = dt.timedelta(days=7)
@@ -343,6 +344,41 @@ async def test_a_signature_comes_back_to_where_its_subject_is(ground: Ground, ap
     await bring(ground, signature)
 
     assert await status_of(ground, signature) == "ACTIVE"
+
+
+async def blob_of(ground: Ground, data: bytes, store_id: str) -> Blob | None:
+    return await ground.deps.db.read(lambda tx: blob_rows.find(tx, store_id, Digest.of(data)))
+
+
+@pytest.mark.parametrize("then", ["nothing more", "a push elsewhere", "a push elsewhere, and the way back"])
+async def test_bytes_that_moved_meanwhile_come_back_from_where_they_are(
+    ground: Ground, app: Repository, then: str
+) -> None:
+    """All links of one digest lead to one row, whatever rows a hold has seen."""
+    built = image()
+    digest = await ground.put(app, built, "v1")
+    other = await repositories.create(ground.deps, REGISTRY, RepositoryName("other"), repositories.Wish())
+    main, archive = ground.deps.stores.of(REGION), ground.deps.stores.archive(REGION)
+    await ground.delete(app, digest)
+    moved = [await blob_of(ground, data, main.store_id) for data in built.blobs]
+    for blob in moved:
+        assert blob is not None
+        assert await relocation.move(ground.deps, REGION, blob.id, archive) == "moved"
+    if then != "nothing more":
+        await ground.put(other, built, "v1")
+    for blob in moved if then.endswith("the way back") else ():
+        assert blob is not None
+        await relocation.move(ground.deps, REGION, blob.id, main)
+    ground.wait(SPENT)
+    await ground.collect()
+    await bring(ground, digest)
+    led_to = await ground.deps.db.read(lambda tx: tx.execute(sa.select(links.c.blob_id).distinct()).all())
+    ground.wait(SPENT)
+    await ground.collect()
+
+    assert len(led_to) == len(built.blobs) == await ground.count("blobs")
+    for data in built.blobs:
+        assert await ground.reads(app, data)
 
 
 async def test_everything_comes_back_each_image_once(ground: Ground, app: Repository) -> None:
