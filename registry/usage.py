@@ -23,11 +23,16 @@ class Used:
     holding: Holding
     shared_bytes: int  # of blobs that others hold too: other repositories, or other accounts
     described_bytes: int  # the sizes that DescribeImages says, added up
+    kept: Usage  # what only images that were deleted, and can be brought back, keep there
     allowance: Allowance
 
     @property
     def stored_bytes(self) -> int:
         return self.usage.blob_bytes + self.usage.image_bytes
+
+    @property
+    def kept_bytes(self) -> int:
+        return self.kept.blob_bytes + self.kept.image_bytes
 
 
 async def of_account(deps: Deps, account: AccountId) -> Used:
@@ -78,6 +83,7 @@ def _account(tx: Tx, deps: Deps, account: AccountId) -> Used:
         holding=usage.holding(tx, account),
         shared_bytes=usage.shared_bytes(tx, account),
         described_bytes=usage.described_bytes(tx, account),
+        kept=usage.kept_of_account(tx, account),
         allowance=allowed,
     )
 
@@ -94,5 +100,6 @@ def _repository(
         holding=usage.holding(tx, repository),
         shared_bytes=usage.shared_bytes(tx, repository),
         described_bytes=usage.described_bytes(tx, repository),
+        kept=usage.kept_of_repository(tx, registry, name),
         allowance=allowed,
     )

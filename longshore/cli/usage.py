@@ -47,7 +47,8 @@ def usage(
 
     Stored are the bytes of layers, each once, and of manifests. Shared of these are the bytes of layers that other
     repositories, or other accounts, hold too. Unneeded are layers that no image needs: garbage collection takes them
-    away after their grace period. Quotas bound what images need.
+    away after their grace period. Kept is what only deleted images need that can be brought back: no quota counts it.
+    Quotas bound what images need.
     """
     if by == "repository" and not re.fullmatch(r"[0-9]{0,18}", after):
         raise click.BadParameter("is a number, as the last answer's `next` says", param_hint="--after")
@@ -100,12 +101,13 @@ def show(found: "list[Used]") -> None:
             answers.size(one.stored_bytes),
             answers.size(one.shared_bytes),
             answers.size(one.holding.unneeded_bytes),
+            answers.size(one.kept_bytes),
             "unlimited" if one.allowance.bytes is None else answers.size(one.allowance.bytes),
             share(one.holding.needed_bytes, one.allowance.bytes),
         )
         for one in found
     ]
-    titles = ("ACCOUNT", "REGION", "REPOSITORY", "IMAGES", "STORED", "SHARED", "UNNEEDED", "QUOTA", "USED")
+    titles = ("ACCOUNT", "REGION", "REPOSITORY", "IMAGES", "STORED", "SHARED", "UNNEEDED", "KEPT", "QUOTA", "USED")
     answers.show_table(titles, rows, empty="there are no repositories")
 
 
@@ -123,6 +125,7 @@ def facts(used: "Used") -> dict[str, Any]:
         "sharedBytes": used.shared_bytes,
         "neededBytes": used.holding.needed_bytes,
         "unneededBytes": used.holding.unneeded_bytes,
+        "keptBytes": used.kept_bytes,
         "describedBytes": used.described_bytes,
         "quota": {"bytes": used.allowance.bytes, "images": used.allowance.images},
     }

@@ -178,6 +178,20 @@ def test_a_purge_says_what_goes_and_what_stays(command, deps):
     assert again.code == 1 and "operator purged it at" in again.err
 
 
+def test_what_is_kept_is_part_of_what_is_used(command, deps):
+    asyncio.run(push_another(deps, "v2"))  # which needs the same layers
+    [shared] = facts(command("usage", "--repository", APP, "--output", "json"))["usage"]
+    asyncio.run(repositories.delete(deps, REGISTRY, APP, force=True))
+    [account] = facts(command("usage", REGISTRY.account, "--output", "json"))["usage"]
+    table = command("usage", REGISTRY.account).out.splitlines()
+
+    layers = sum(map(len, BUILT.blobs))
+    assert shared["keptBytes"] == len(BUILT.body)
+    assert account["keptBytes"] == layers + shared["keptBytes"] + shared["manifestBytes"]
+    assert account["storedBytes"] == 0
+    assert table[0].split()[-4:] == ["UNNEEDED", "KEPT", "QUOTA", "USED"]
+
+
 def test_what_the_commands_change_is_on_record(command, deps):
     command("undelete", f"{APP}:v1", "--dry-run")
     command("undelete", f"{APP}:v1")
