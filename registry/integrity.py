@@ -87,6 +87,7 @@ class _Check:
         await self._open_stores()
         await self._blobs()
         await self._manifests()
+        await self._kept_manifests()
         await self._relations()
         await self._quotas()
         await self._uploads()
@@ -309,6 +310,14 @@ class _Check:
                 await self._report(kind, digest, why, images=_above(manifest_id))
             self._watch("images", self._tally["images"], self._totals["manifests"])
 
+    async def _kept_manifests(self) -> None:
+        """Of images that were deleted and can be brought back. The bytes that they hold are blobs like all others."""
+        last: int | None = 0
+        while last is not None:
+            last, wrong = await self._look(functools.partial(_wrong_kept, after=last))
+            for digest in wrong:
+                await self._report("kept-manifest", digest, "the manifest of this deleted image has another digest")
+
     async def _relations(self) -> None:
         """Links, references and tags: each by one question, in one snapshot."""
         links = await self._look(functools.partial(checks.wrong_links, limit=MOST))
@@ -362,6 +371,17 @@ def _wrong_manifests(tx: Tx, *, after: int) -> tuple[int, int, list[tuple[int, s
         if trouble is not None:
             wrong.append((row.id, row.digest, *trouble))
     return seen, last, wrong
+
+
+def _wrong_kept(tx: Tx, *, after: int) -> tuple[int | None, list[str]]:
+    """Of a page of deleted images: the last one's id, None behind the last page, and the digests of those whose
+    manifest is not what it should be."""
+    last, wrong = None, []
+    for row in checks.kept_page(tx, after=after, limit=_BODIES):
+        last = row.id
+        if Digest.of(row.body, Digest(row.digest).algorithm) != row.digest:
+            wrong.append(row.digest)
+    return last, wrong
 
 
 def _manifest_trouble(row: checks.ManifestRow) -> tuple[Kind, str] | None:

@@ -16,11 +16,13 @@ from registry.records import blobs as blob_rows
 from registry.records.engine import Tx
 from registry.records.tables.images import blobs, links, manifest_references, manifests, repositories, tags, uploads
 from registry.records.tables.installation import stores
+from registry.records.tables.keeping import deleted_images
 from registry.records.tables.work import burials
 
 _b, _l, _i, _x, _t, _u, _r, _s, _d = (
     table.c for table in (blobs, links, manifests, manifest_references, tags, uploads, repositories, stores, burials)
 )
+_k: Final = deleted_images.c
 _TABLES: Final = (blobs, manifests, tags)
 
 
@@ -132,6 +134,12 @@ def manifest_page(tx: Tx, *, after: int, limit: int) -> Iterator[ManifestRow]:
             body=row.body,
             pinned=frozenset(pinned.get(row.id, ())),
         )
+
+
+def kept_page(tx: Tx, *, after: int, limit: int) -> Iterator[Any]:
+    """Deleted images by id, with the bodies of their manifests, one in memory at a time: (id, digest, body)."""
+    statement = sa.select(_k.id, _k.digest, _k.body).where(_k.id > after).order_by(_k.id).limit(limit)
+    yield from tx.execute(statement.execution_options(yield_per=1))
 
 
 def wrong_links(tx: Tx, limit: int) -> Some:

@@ -1,5 +1,6 @@
 """Damage of every kind, made by hand, is found and named; what pushes and deletes do meanwhile is not taken for it."""
 
+import asyncio
 import contextlib
 import datetime as dt
 import os
@@ -12,14 +13,15 @@ from typing import Any
 import pytest
 
 from longshore import wiring
-from registry import integrity
+from registry import images, integrity
 from registry.errors import StorageUnavailable
 from registry.findings import KINDS, TO_DO, Finding, Report
+from registry.names import Digest
 from registry.records.schema import SchemaTooNew, SchemaTooOld
 from registry.storage.base import Stored
 from registry.storage.disk import DiskStore
 from tests import builders
-from tests.places import APP, INDEX, LAYER, ONE, REGION, TOP, TWO, Place, everything, flip, make
+from tests.places import APP, INDEX, LAYER, ONE, REGION, REGISTRY, TOP, TWO, Place, everything, flip, make, rooms
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +100,12 @@ def lose_child(place: Place) -> None:
     place.sql("DELETE FROM manifests WHERE id = ?", manifest)
 
 
+def alter_kept(place: Place) -> None:
+    with rooms(place.data) as deps:
+        asyncio.run(images.delete(deps, REGISTRY, APP, Digest(INDEX.digest)))
+    place.sql("UPDATE deleted_images SET body = CAST(body || ' ' AS BLOB)")
+
+
 def sql(statement: str, *values: Any) -> Damage:
     return lambda place: place.sql(statement, *values)
 
@@ -127,6 +135,7 @@ DAMAGE: dict[str, tuple[Damage, str, str]] = {
     ),
     "link-gone": (sql("DELETE FROM links WHERE digest = ?", TOP_DIGEST), "reference-missing", TOP_DIGEST),
     "child-gone": (lose_child, "reference-missing", TWO.digest),
+    "kept-manifest-altered": (alter_kept, "kept-manifest", INDEX.digest),
     "tag-of-nothing": (sql("UPDATE tags SET manifest_id = 999 WHERE name = 'one'"), "tag", "team/app:one"),
     "upload-gone": (lambda place: place.upload_file().unlink(), "upload", ""),
     "upload-cut": (lambda place: os.truncate(place.upload_file(), 3), "upload", ""),

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from registry import images, layers, quotas, repositories
+from registry import images, layers, quotas, repositories, undelete
 from registry.errors import Conflict, NotFound, QuotaExceeded
 from registry.model import Holding, Quota, Repository
 from registry.names import AccountId, Digest, RegistryRef, RepositoryName
@@ -63,7 +63,7 @@ class Counting(RuleBasedStateMachine):
         self.directory = tempfile.TemporaryDirectory()
         data = shutil.copytree(_empty[0], Path(self.directory.name) / "data")
         self.rooms = rooms(data)
-        self.ground = Ground(self.rooms.__enter__())
+        self.ground = Ground(self.rooms.__enter__(), window=SPENT * 5)
         self.repositories = [asyncio.run(self.created(where)) for where in range(len(PLACES))]
         for holder in HOLDERS:
             asyncio.run(self.limit(holder, None))
@@ -103,6 +103,12 @@ class Counting(RuleBasedStateMachine):
         built = next(one for one in [*IMAGES, INDEX] if one is what)
         registry, name = PLACES[where]
         asyncio.run(self.attempt(images.delete(self.ground.deps, registry, name, Digest(built.digest))))
+
+    @rule(where=WHERE, what=st.sampled_from([*IMAGES, INDEX]), purge=st.sampled_from([False, False, True]))
+    def undelete(self, where: int, what: object, purge: bool) -> None:
+        built = next(one for one in [*IMAGES, INDEX] if one is what)
+        deed = undelete.purge if purge else undelete.one
+        asyncio.run(self.attempt(deed(self.ground.deps, *PLACES[where], Digest(built.digest))))
 
     @rule(where=WHERE, what=st.sampled_from(BLOBS))
     def delete_blob(self, where: int, what: bytes) -> None:
