@@ -15,8 +15,9 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql
 
-from registry.names import AccountId
-from registry.records import access_keys, accounts, schema, stamps, tables
+from registry.model import KnownStore
+from registry.names import AccountId, Region
+from registry.records import access_keys, accounts, installation, schema, stamps, tables
 from registry.records.tables.columns import metadata
 from tests import elsewhere
 
@@ -104,6 +105,16 @@ def test_the_key_of_the_first_version_becomes_its_root_users(db):
     assert key.key.account == "111122223333" and key.key.sealed_secret == b"\x00\xff"
     assert [one.id for one in db.read_here(accounts.every)] == ["111122223333", "222233334444"]
     assert db.read_here(differences) == []
+
+
+def test_the_one_store_of_a_region_becomes_where_new_bytes_go(db):
+    db.start_here(lambda tx: upgrade_to(tx, "0010"))
+    db.write_here(lambda tx: tx.exec_driver_sql("INSERT INTO stores (region, store_id) VALUES ('eu-west-1', 'one')"))
+    db.start_here(schema.upgrade)
+
+    assert db.read_here(installation.known_stores) == [
+        KnownStore(region=Region("eu-west-1"), role="main", store_id="one")
+    ]
 
 
 def test_a_database_of_a_newer_program_is_refused_and_left_alone(db):

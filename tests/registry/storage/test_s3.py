@@ -81,6 +81,22 @@ async def test_encryption_is_asked_for_with_every_object(
     assert [tuple(headers.get(name) for name in names) for headers in seen] == [sent] * 3
 
 
+async def test_a_storage_class_is_asked_for_with_what_stays(make_store: MakeStore, s3_relay: Relay) -> None:
+    """Not with what is read again soon: the store's identity, and tails of uploads."""
+    seen: list[Any] = []
+    s3_relay.script = [On("PutObject", record(seen)), On("CreateMultipartUpload", record(seen))]
+    store = make_store(endpoint=s3_relay.url, storage_class="STANDARD_IA")
+
+    await store.prove()
+    await put(store, b"small")
+    await put(store, noise(PART_SIZE + 1))
+    begun = await store.begin()
+    async with store.hold(begun) as hold:
+        await hold.settle(await hold.append(begun, chunked(b"a tail")))
+
+    assert [headers.get("x-amz-storage-class") for headers in seen] == [None, "STANDARD_IA", "STANDARD_IA", None]
+
+
 @pytest.mark.parametrize(
     ("start", "stop"),
     [(0, 1), (0, None), (5, 11), (MIB - 1, MIB + 1), (3 * MIB - 1, None), (3 * MIB, None), (0, 10 * MIB), (7, 7)],
