@@ -57,7 +57,8 @@ async def move(deps: Deps, region: Region, blob_id: int, target: BlobStore) -> O
     source = deps.stores.holding(region, blob.store_id)
     stored = await _copied(deps, source, blob, target)
     if stored is None:
-        return "damaged"
+        now = await deps.db.point(lambda tx: rows.by_id(tx, blob_id))
+        return "damaged" if now is not None and now.damaged else _GONE  # with them whoever moved them meanwhile
     await failpoints.crossing("move-copied")
     outcome, spare = await deps.db.housekeep(functools.partial(_name, deps, blob, target, stored))
     await failpoints.crossing("move-named")

@@ -4,7 +4,7 @@ import contextlib
 import datetime as dt
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +286,24 @@ async def test_of_two_movers_one_moves(
 
     assert outcome == "there" and len(files(archive)) == 1
     assert await ground.reads(repository, DATA) and await ground.count("burials") == 1
+
+
+async def test_bytes_that_went_with_another_mover_are_no_damage(
+    ground: Ground, repository: Repository, archive: DiskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob, real = await row(ground, repository), DiskStore.read
+
+    async def read(store: DiskStore, key: str, *span: int) -> AsyncGenerator[bytes, None]:
+        monkeypatch.setattr(DiskStore, "read", real)
+        await move(ground, repository, archive)
+        store.path(key).unlink()
+        async for piece in real(store, key, *span):  # which says that they are not there
+            yield piece
+
+    monkeypatch.setattr(DiskStore, "read", read)
+    outcome = await relocation.move(ground.deps, REGION, blob.id, archive)
+
+    assert outcome == "gone" and len(files(archive)) == 1 and await ground.reads(repository, DATA)
 
 
 async def test_a_blob_that_is_collected_meanwhile_is_gone(
