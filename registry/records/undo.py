@@ -151,7 +151,7 @@ def page(
     """
     statement = _of(registry, name, now).order_by(_d.deleted_at.desc(), _d.id.desc()).limit(limit)
     if before is not None:
-        statement = statement.where(sa.tuple_(_d.deleted_at, _d.id) < (sa.literal(before[0], Moment), before[1]))
+        statement = statement.where(sa.tuple_(_d.deleted_at, _d.id) < before)
     if repository_id is not None:
         statement = statement.where(_d.repository_id == repository_id, _d.cause == "repository")
     return _images(tx, statement)

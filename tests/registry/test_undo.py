@@ -397,6 +397,20 @@ async def test_everything_comes_back_each_image_once(ground: Ground, app: Reposi
     assert await kept(ground) == []
 
 
+@both_databases
+async def test_what_can_come_back_is_read_in_pages(
+    ground: Ground, app: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(undelete, "_PAGE", 2)
+    digests = [await ground.put(app, image()) for _ in range(5)]
+    for number, digest in enumerate(digests):
+        ground.wait(MOMENT * (number % 2))  # two at one moment each
+        await ground.delete(app, digest)
+
+    assert await kept(ground) == digests[::-1]
+    assert [one.digest for one in (await undelete.kept(ground.deps, REGISTRY, APP, limit=3)).images] == digests[:1:-1]
+
+
 async def test_a_dry_run_says_what_a_run_does_and_changes_nothing(ground: Ground, app: Repository) -> None:
     child = image()
     await ground.put(app, child)
