@@ -2,7 +2,7 @@
 
     LongshoreError
       NotFound      RepositoryNotFound ImageNotFound LayersNotFound ReferencedImagesNotFound UploadNotFound
-                    ImageInaccessible
+                    ImageInaccessible BlobArchived
                     RepositoryPolicyNotFound RegistryPolicyNotFound NoSuchEntity
                     LifecyclePolicyNotFound LifecyclePolicyPreviewNotFound ExclusionNotFound
       Conflict      RepositoryAlreadyExists RepositoryNotEmpty ImageAlreadyExists ImageTagAlreadyExists
@@ -97,6 +97,18 @@ class LayersNotFound(NotFound):
 
 class BlobNotFound(LayersNotFound):
     """A blob that was asked for by digest is not in the repository."""
+
+
+class BlobArchived(BlobNotFound):
+    """A blob that was asked for by digest is needed by archived images alone. It has `size` bytes."""
+
+    def __init__(self, name: str, account: str, digest: str, size: int) -> None:
+        super().__init__(name, account, [digest])
+        self.message = (
+            f"The layer with digest '{digest}' of the repository with name '{name}' is archived; restore an image that "
+            "uses it, or push it again"
+        )
+        self.args, self.size = (self.message,), size
 
 
 class ReferencedImagesNotFound(NotFound):

@@ -72,6 +72,22 @@ class ImageUndeleted(ImageFact):
     """An image that was deleted, or expired, was brought back. `tags`: those of its own that nobody took meanwhile."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ImagesArchived(Fact):
+    """Images of a repository are in the archive from now on; their bytes are not there yet."""
+
+    repository_id: int
+    image_ids: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ImagesActivating(Fact):
+    """Images are to be active together, once their bytes are back from the archive."""
+
+    image_ids: tuple[int, ...]
+    by: str  # as in `ImageStorageClassChanged`
+
+
 class About(TypedDict):
     """The fields of an `ImageFact`."""
 

@@ -32,6 +32,7 @@ PLACES: Final = {
     "undelete-rows": "a deleted image is back among the rows, and that is not committed",
     "move-copied": "a blob's bytes are in another store too, and its row names the old ones",
     "move-named": "a blob's row names the bytes in the other store, and the old ones are there",
+    "archive-brought": "bytes of archived images are back, and the images are not active",
     "gc-mark": "candidates of a page are found, and none is condemned",
     "gc-condemn": "a page of links is condemned",
     "gc-sweep": "some condemned links are gone",

@@ -95,20 +95,21 @@ async def put(
         moved = _moved(tx, repository, tags, found)
         image = rows.find(tx, repository.id, found)
         if image is None:
-            size = _complete(tx, repository, parsed, sparse=sparse)
+            size, away = _complete(tx, repository, parsed, sparse=sparse)
             check_count(tx, deps, repository)
             image = _insert(tx, _image(repository, found, parsed, size, len(body), now), body, parsed)
+            image = archiving.admit(tx, repository, image, now, away=away)
             quotas.image_came(tx, deps, repository, image)
             new = True
         else:
             new = image.status == "ARCHIVED"
+            if new:
+                image = archiving.restore(tx, repository, image, now, by="")[0]
             if image.media_type != parsed.media_type:
                 raise ManifestInvalid(f"these bytes are known here as {image.media_type}", where="Content-Type")
             rows.mend(tx, image, body)
         for tag in moved:
             rows.put_tag(tx, image, tag, now)
-        if archiving.restore(tx, repository, [image], now, by=""):
-            image = _require(tx, repository, image.digest)
         image = rows.with_tags(tx, image)
         if moved:
             check_tags(deps, image)
@@ -333,8 +334,8 @@ def _moved(tx: Tx, repository: Repository, tags: Sequence[Tag], to: Digest) -> d
     return moved
 
 
-def _complete(tx: Tx, repository: Repository, parsed: Manifest, *, sparse: bool) -> int:
-    """The image's size, once it is sure that all it references is here."""
+def _complete(tx: Tx, repository: Repository, parsed: Manifest, *, sparse: bool) -> tuple[int, bool]:
+    """The image's size, once it is sure that all it references is here; and whether some of its bytes are archived."""
     held = blob_rows.held(tx, repository.id, parsed.blobs)
     missing = [digest for digest in parsed.blobs if digest not in held]
     if missing and not sparse:
@@ -343,7 +344,8 @@ def _complete(tx: Tx, repository: Repository, parsed: Manifest, *, sparse: bool)
     absent = [digest for digest in parsed.child_digests if digest not in children]
     if absent and not sparse:
         raise ReferencedImagesNotFound(repository.name, repository.registry.account, list(absent))
-    return max(children.values(), default=0) if parsed.kind == "index" else parsed.size
+    size = max(children.values(), default=0) if parsed.kind == "index" else parsed.size
+    return size, any(held.values())
 
 
 def _insert(tx: Tx, image: Image, body: bytes, parsed: Manifest) -> Image:

@@ -20,7 +20,15 @@ from typing import BinaryIO
 
 from registry import grace, quotas
 from registry.context import Deps
-from registry.errors import BlobInUse, BlobNotFound, CorruptBlob, LayerInaccessible, StorageUnavailable, Unavailable
+from registry.errors import (
+    BlobArchived,
+    BlobInUse,
+    BlobNotFound,
+    CorruptBlob,
+    LayerInaccessible,
+    StorageUnavailable,
+    Unavailable,
+)
 from registry.model import Blob, Repository
 from registry.names import Digest
 from registry.records import blobs as rows
@@ -51,7 +59,8 @@ class Opened:
 
 
 async def stat(deps: Deps, repository: Repository, digest: Digest) -> Blob:
-    """The blob, after making sure that its bytes are there and are right, and stay for a while. Raises BlobNotFound."""
+    """The blob, after making sure that its bytes are there and are right, and stay for a while. Raises BlobNotFound,
+    BlobArchived."""
     blob, unneeded_since = await _standing(deps, repository, digest)
     if not await _is_sound(deps, repository, blob):
         raise _missing(repository, digest)
@@ -61,7 +70,7 @@ async def stat(deps: Deps, repository: Repository, digest: Digest) -> Blob:
 
 
 async def open_blob(deps: Deps, repository: Repository, digest: Digest, *, whole: bool, url_seconds: int = 0) -> Opened:
-    """The blob, ready to be sent. `whole`: from its first to its last byte. Raises BlobNotFound.
+    """The blob, ready to be sent. `whole`: from its first to its last byte. Raises BlobNotFound, BlobArchived.
 
     The caller closes `file`. `url_seconds`: how long a URL of the store must hold; 0: the caller wants none.
     """
@@ -83,7 +92,7 @@ async def mount(deps: Deps, repository: Repository, digest: Digest, sources: Seq
     """
     for source in sources:
         blob = await _linked_or_none(deps, source, digest)
-        if blob is None or not await _is_sound(deps, source, blob):
+        if blob is None or blob.archived or not await _is_sound(deps, source, blob):
             continue
         linked = await deps.db.write(functools.partial(_link_from, deps, source, repository, digest))
         if linked is not None:
@@ -124,7 +133,7 @@ async def delete(deps: Deps, repository: Repository, digest: Digest) -> None:
 
 
 async def require_used(deps: Deps, repository: Repository, digest: Digest) -> Blob:
-    """A blob that an image of the repository uses. Raises BlobNotFound, LayerInaccessible."""
+    """A blob that an image of the repository uses. Raises BlobNotFound, BlobArchived, LayerInaccessible."""
     blob = await stat(deps, repository, digest)
     if not await deps.db.point(lambda tx: rows.is_referenced(tx, repository.id, digest)):
         raise LayerInaccessible(repository.name, repository.registry.account, digest)
@@ -198,7 +207,7 @@ async def _linked(deps: Deps, repository: Repository, digest: Digest) -> Blob:
     blob = await _linked_or_none(deps, repository, digest)
     if blob is None:
         raise _missing(repository, digest)
-    return blob
+    return _at_hand(repository, blob)
 
 
 async def _standing(deps: Deps, repository: Repository, digest: Digest) -> tuple[Blob, dt.datetime | None]:
@@ -206,7 +215,15 @@ async def _standing(deps: Deps, repository: Repository, digest: Digest) -> tuple
     found = await deps.db.point(lambda tx: rows.standing(tx, repository.id, digest))
     if found is None or found[0].damaged:
         raise _missing(repository, digest)
+    _at_hand(repository, found[0])
     return found
+
+
+def _at_hand(repository: Repository, blob: Blob) -> Blob:
+    """The blob. Raises BlobArchived."""
+    if blob.archived:
+        raise BlobArchived(repository.name, repository.registry.account, blob.digest, blob.size)
+    return blob
 
 
 async def _confirm(deps: Deps, repository: Repository, digest: Digest, since: dt.datetime) -> None:
@@ -226,7 +243,7 @@ async def _linked_or_none(deps: Deps, repository: Repository, digest: Digest) ->
 def _link_from(deps: Deps, source: Repository, target: Repository, digest: Digest, tx: Tx) -> Blob | None:
     found = rows.linked(tx, source.id, digest)  # again, inside the transaction: it may be gone by now
     now = repository_rows.by_id(tx, target.id)
-    if found is None or found.damaged or now is None:
+    if found is None or found.damaged or found.archived or now is None:
         return None
     if rows.link(tx, target.id, found, deps.clock.now()):
         quotas.blob_came(tx, deps, now, found)

@@ -379,6 +379,7 @@ def _carry_out(tx: Tx, deps: Deps, plan: Evaluation) -> _Step:
     doer = Doer(principal=ACTOR, request_id=_run_of(plan))
     page = rows.next_parties(tx, plan.id, least=_BATCH)
     done: list[Sentence] = []
+    archived: list[Image] = []
     spared: list[Sentence] = []
     for verdict in page:
         image = _as_decided(tx, repository.id, verdict)
@@ -387,11 +388,14 @@ def _carry_out(tx: Tx, deps: Deps, plan: Evaluation) -> _Step:
             spared.append(verdict)
             continue
         if verdict.action == "archive":
-            archiving.put_away(tx, repository, image, now, by=ACTOR, rule_priority=verdict.rule_priority)
+            archived.append(
+                archiving.put_away(tx, repository, image, now, by=ACTOR, rule_priority=verdict.rule_priority)
+            )
         else:
             images.remove(tx, deps, repository, image, now=now, cause="expired", reason=verdict.reason, doer=doer)
         _tell(tx, deps, plan, repository, verdict, image, now)
         done.append(verdict)
+    archiving.send_bytes(tx, repository, archived, now)
     if page:
         rows.remove_verdicts(tx, plan.id, up_to=page[-1].position)
     if len(page) < _BATCH:

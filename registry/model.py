@@ -141,6 +141,7 @@ class Blob:
     key: str
     identity: str | None  # what the store said of the bytes when they were last verified; None: verify before serving
     damaged: bool  # found not to have its digest, or to be gone; a push replaces the bytes
+    archived: bool = False  # in the store of what archived images need: not handed out
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

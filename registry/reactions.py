@@ -23,6 +23,8 @@ from registry.events import (
     ImageExpired,
     ImageFact,
     ImagePushed,
+    ImagesActivating,
+    ImagesArchived,
     ImageStorageClassChanged,
     ImageUndeleted,
     LifecyclePreviewStarted,
@@ -95,11 +97,23 @@ def _queue(tx: Tx, listener: Listener, wanted: Sequence[Event], now: dt.datetime
     return min(len(wanted), room)
 
 
+def send_bytes_to_archive(_tx: Tx, fact: ImagesArchived) -> list[NewJob]:
+    """One job of a repository after the other: those whose images share layers would copy them twice."""
+    order = f"archive:{fact.repository_id}"
+    return [NewJob(kind="archive.send", payload={"images": list(fact.image_ids)}, order_key=order, run_at=fact.at)]
+
+
+def bring_bytes_back(_tx: Tx, fact: ImagesActivating) -> list[NewJob]:
+    return [NewJob(kind="archive.bring", payload={"images": list(fact.image_ids), "by": fact.by}, run_at=fact.at)]
+
+
 REACTIONS: Final[Mapping[type[Fact], Sequence[Reaction]]] = {
     LifecyclePreviewStarted: (decide_preview,),
     ImagePushed: (tell_listeners,),
     ImageDeleted: (tell_listeners,),
     ImageStorageClassChanged: (tell_listeners,),
+    ImagesArchived: (send_bytes_to_archive,),
+    ImagesActivating: (bring_bytes_back,),
     ImageExpired: (tell_listeners,),  # and on record in the audit log; garbage collection finds its layers by itself
     ImageUndeleted: (tell_listeners,),
 }

@@ -18,7 +18,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final, Literal
 
 from registry import failpoints, grace, layers
@@ -33,16 +33,24 @@ from registry.records.gc import Burial
 from registry.storage.base import BlobStore, Stored
 
 # What a move came to: made; not needed, as the bytes are there; nothing left to move; not possible, as the bytes are
-# missing or not what their digest says.
-Outcome = Literal["moved", "there", "gone", "damaged"]
+# missing or not what their digest says; not made, as they had to stay when it came to it.
+Outcome = Literal["moved", "there", "gone", "damaged", "kept"]
 
 _GONE: Final[Outcome] = "gone"
 
 
-async def move(deps: Deps, region: Region, blob_id: int, target: BlobStore) -> Outcome:
+async def move(
+    deps: Deps,
+    region: Region,
+    blob_id: int,
+    target: BlobStore,
+    *,
+    may: Callable[[Tx, Blob], bool] = lambda tx, blob: True,
+) -> Outcome:
     """Move a blob's bytes to `target`, a store of the same region. Raises StorageUnavailable, StorageFull.
 
-    Every repository of the region that may hand the blob out hands it out from there.
+    Every repository of the region that may hand the blob out hands it out from there. `may`: asked in the transaction
+    that names the bytes there; where it says no, all stays as it is.
     """
     blob = await deps.db.point(lambda tx: rows.by_id(tx, blob_id))
     if blob is None:
@@ -51,7 +59,7 @@ async def move(deps: Deps, region: Region, blob_id: int, target: BlobStore) -> O
         return "damaged" if blob.damaged else "there"
     known = await deps.db.point(lambda tx: rows.find(tx, target.store_id, blob.digest))
     if known is not None and not known.damaged and await layers.is_healthy(deps, target, known, replaceable=True):
-        outcome, _ = await deps.db.housekeep(functools.partial(_name, deps, blob, target, None))
+        outcome, _ = await deps.db.housekeep(functools.partial(_name, deps, blob, target, None, may))
         if outcome != "damaged":
             return outcome
     source = deps.stores.holding(region, blob.store_id)
@@ -60,7 +68,7 @@ async def move(deps: Deps, region: Region, blob_id: int, target: BlobStore) -> O
         now = await deps.db.point(lambda tx: rows.by_id(tx, blob_id))
         return "damaged" if now is not None and now.damaged else _GONE  # with them whoever moved them meanwhile
     await failpoints.crossing("move-copied")
-    outcome, spare = await deps.db.housekeep(functools.partial(_name, deps, blob, target, stored))
+    outcome, spare = await deps.db.housekeep(functools.partial(_name, deps, blob, target, stored, may))
     await failpoints.crossing("move-named")
     if spare is not None:
         with contextlib.suppress(Unavailable):  # garbage collection finds it
@@ -143,7 +151,9 @@ class _Hashed:
         return Digest(f"{self._blob.digest.algorithm}:{self._state.hexdigest()}")
 
 
-def _name(deps: Deps, seen: Blob, target: BlobStore, stored: Stored | None, tx: Tx) -> tuple[Outcome, str | None]:
+def _name(
+    deps: Deps, seen: Blob, target: BlobStore, stored: Stored | None, may: Callable[[Tx, Blob], bool], tx: Tx
+) -> tuple[Outcome, str | None]:
     """Name the copy: (what that comes to, the key of a copy that nobody needs). Without a copy, only where the target
     has good bytes already; else "damaged"."""
     now, spare = deps.clock.now(), None if stored is None else stored.key
@@ -151,6 +161,8 @@ def _name(deps: Deps, seen: Blob, target: BlobStore, stored: Stored | None, tx: 
     if row is None or (row.store_id, row.key) != (seen.store_id, seen.key):
         at_home = row is not None and row.store_id == target.store_id
         return "there" if at_home else _GONE, spare
+    if not may(tx, row):
+        return "kept", spare
     known = rows.find(tx, target.store_id, seen.digest)
     old = Burial(store_id=seen.store_id, key=seen.key, size=seen.size, due=now + grace.LINGER)
     if known is not None and not known.damaged:

@@ -255,12 +255,15 @@ class _Work:
         )
 
     def _have_it_where_its_masters_are(self, image: DeletedImage) -> None:
-        """What is active lists nothing that is archived, and a signature is where its subject is: here too."""
+        """What is active lists nothing that is archived, and has its bytes at hand; a signature is where its subject is:
+        here too."""
         found = image_rows.find(self._tx, self._repository.id, image.digest)
         assert found is not None
-        if found.status == "ACTIVE" or archiving.keeps_active(self._tx, found):
+        if found.status == "ACTIVE":
+            archiving.admit(self._tx, self._repository, found, self._now)
+        elif archiving.keeps_active(self._tx, found):
             by = self._deps.doer.principal
-            archiving.restore(self._tx, self._repository, [found], self._now, by=by)
+            archiving.restore(self._tx, self._repository, found, self._now, by=by)
 
     def _link_layers(self, image: DeletedImage) -> None:
         """Let the repository hand out what the image needs, for as long as it needs it."""

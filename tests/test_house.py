@@ -51,6 +51,7 @@ ROOMS = (
     "lifecycle",
     "image_users",
     "archiving",
+    "archived_bytes",
     "pull_times",
     "undo",
     "undelete",

@@ -48,6 +48,7 @@ _CODES: Final[Mapping[type[LongshoreError], str]] = {
     errors.AccessDenied: "AccessDeniedException",
     errors.BlobNotFound: "LayersNotFoundException",
     errors.NotAuthenticated: "UnrecognizedClientException",  # where the error itself names none
+    errors.BlobArchived: "LayerInaccessibleException",
     errors.BlobInUse: "InvalidParameterException",
     errors.ImageInaccessible: "ImageNotFoundException",  # BatchGetImage tells it as a failure
     undo_errors.RepositoryProtected: "InvalidParameterException",

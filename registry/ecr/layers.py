@@ -14,6 +14,7 @@ from registry.aws.errors import invalid_parameter
 from registry.context import Context
 from registry.ecr.shapes import name_of, on_repository
 from registry.errors import (
+    BlobArchived,
     BlobNotFound,
     EmptyUpload,
     InvalidLayerPart,
@@ -44,6 +45,8 @@ async def batch_check_layer_availability(ctx: Context, req: Params) -> Result:
             continue
         try:
             blob = await layers.stat(ctx.deps, repository, digest)
+        except BlobArchived as error:
+            found.append({"layerDigest": digest, "layerAvailability": "ARCHIVED", "layerSize": error.size})
         except BlobNotFound:
             found.append({"layerDigest": digest, "layerAvailability": "UNAVAILABLE", "layerSize": 0})
         else:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from policies.retries import Retry
-from registry import history, lifecycle, undo
+from registry import archived_bytes, history, lifecycle, undo
 from registry.errors import Unavailable
 from registry.jobs.work import Interrupted, Work
 from registry.model import Job
@@ -81,6 +81,26 @@ def fail_preview(tx: Tx, job: Job, now: dt.datetime) -> None:
     lifecycle.fail_preview(tx, _number(job.payload, "evaluation"), now)
 
 
+async def send_to_archive(work: Work) -> None:
+    await archived_bytes.send(work.deps, _ids(work.payload), pause=work.pause)
+
+
+async def bring_from_archive(work: Work) -> None:
+    by = work.payload["by"]
+    assert isinstance(by, str)
+    await archived_bytes.bring(work.deps, _ids(work.payload), by=by, pause=work.pause)
+
+
+async def sweep_archive(work: Work) -> None:
+    await archived_bytes.sweep(work.deps, pause=work.pause)
+
+
+def _ids(payload: Mapping[str, object]) -> list[int]:
+    found = payload["images"]
+    assert isinstance(found, list)
+    return found
+
+
 def _number(payload: Mapping[str, object], name: str) -> int:
     found = payload.get(name, 0)
     assert isinstance(found, int)
@@ -96,4 +116,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         every=lambda settings: dt.timedelta(seconds=settings.lifecycle.every_seconds),
     ),
     "lifecycle.preview": Kind(run=make_preview, given_up=fail_preview),
+    "archive.send": Kind(run=send_to_archive),  # what it gives up is taken up by the next sweep
+    "archive.bring": Kind(run=bring_from_archive, retry=ENDLESS),
+    "archive.sweep": Kind(run=sweep_archive, every=lambda settings: dt.timedelta(days=1)),
 }

@@ -18,6 +18,8 @@ from registry.records.tables.keeping import holds
 
 _b, _l, _u, _m, _s = blobs.c, links.c, uploads.c, manifest_references.c, stores.c
 _CHUNK = 500  # values in one IN list
+_IN_ARCHIVE = _b.store_id.in_(sa.select(_s.store_id).where(_s.role == "archive"))
+_BLOBS: sa.Select[Any] = sa.select(blobs, _IN_ARCHIVE.label("archived"))
 
 
 class Unproven(Exception):
@@ -52,17 +54,17 @@ def standing(tx: Tx, repository_id: int, digest: Digest) -> tuple[Blob, dt.datet
     return None if row is None else (_blob(row), None if row.needed else row.touched_at)
 
 
-def held(tx: Tx, repository_id: int, digests: Iterable[Digest]) -> dict[Digest, int]:
-    """Size by digest of those that the repository holds in good state."""
-    found: dict[Digest, int] = {}
+def held(tx: Tx, repository_id: int, digests: Iterable[Digest]) -> dict[Digest, bool]:
+    """Those that the repository holds in good state, each with whether its bytes are in the archive."""
+    found: dict[Digest, bool] = {}
     wanted = list(digests)
     for first in range(0, len(wanted), _CHUNK):
         statement = (
-            sa.select(_l.digest, _b.size)
+            sa.select(_l.digest, _IN_ARCHIVE)
             .join(blobs, _b.id == _l.blob_id)
             .where(_l.repository_id == repository_id, _l.digest.in_(wanted[first : first + _CHUNK]), ~_b.damaged)
         )
-        found.update({Digest(digest): size for digest, size in tx.execute(statement)})
+        found.update({Digest(digest): bool(archived) for digest, archived in tx.execute(statement)})
     return found
 
 
@@ -132,7 +134,7 @@ def led_to(tx: Tx, region: Region, digest: Digest) -> Blob | None:
 
 def in_store(tx: Tx, store_id: str, *, after: str, limit: int) -> list[Blob]:
     """What lies in a store, by digest."""
-    mine = sa.select(blobs).where(_b.store_id == store_id, _b.digest > after)
+    mine = _BLOBS.where(_b.store_id == store_id, _b.digest > after)
     return [_blob(row) for row in tx.execute(mine.order_by(_b.digest).limit(limit))]
 
 
@@ -226,7 +228,7 @@ def any_in(tx: Tx, store_id: str) -> bool:
 
 def page(tx: Tx, *, after: int, limit: int) -> list[Blob]:
     """Blobs by id, for those who look at all of them."""
-    return [_blob(row) for row in tx.execute(sa.select(blobs).where(_b.id > after).order_by(_b.id).limit(limit))]
+    return [_blob(row) for row in tx.execute(_BLOBS.where(_b.id > after).order_by(_b.id).limit(limit))]
 
 
 # --- uploads ----------------------------------------------------------------------------------------------------------
@@ -289,10 +291,8 @@ def _stores_of(region: Any) -> sa.Select[Any]:
 
 
 # What every push runs is put together once: that costs more than running it.
-_FIND: sa.Select[Any] = sa.select(blobs).where(
-    _b.store_id == sa.bindparam("store"), _b.digest == sa.bindparam("digest")
-)
-_BY_ID: sa.Select[Any] = sa.select(blobs).where(_b.id == sa.bindparam("id"))
+_FIND = _BLOBS.where(_b.store_id == sa.bindparam("store"), _b.digest == sa.bindparam("digest"))
+_BY_ID = _BLOBS.where(_b.id == sa.bindparam("id"))
 _INSERT = sa.insert(blobs).returning(_b.id)
 _CHANGE = sa.update(blobs).where(_b.id == sa.bindparam("known"))
 _REGION = sa.select(_s.region).where(_s.store_id == sa.bindparam("store")).scalar_subquery()
@@ -308,10 +308,8 @@ _INSERT_UPLOAD = sa.insert(uploads)
 _END_UPLOAD = sa.update(uploads).where(_u.id == sa.bindparam("upload"), _u.status == "open")
 _MOVE_UPLOAD = _END_UPLOAD.where(_u.key == sa.bindparam("at_key"), _u.size == sa.bindparam("seen"))
 _COUNT_OPEN: sa.Select[Any] = sa.select(sa.func.count()).where(_u.owner == sa.bindparam("owner"), _u.status == "open")
-_LINKED: sa.Select[Any] = (
-    sa.select(blobs)
-    .join(links, _l.blob_id == _b.id)
-    .where(_l.repository_id == sa.bindparam("repository"), _l.digest == sa.bindparam("digest"))
+_LINKED = _BLOBS.join(links, _l.blob_id == _b.id).where(
+    _l.repository_id == sa.bindparam("repository"), _l.digest == sa.bindparam("digest")
 )
 _STANDING: sa.Select[Any] = _LINKED.add_columns(
     _l.touched_at,
@@ -340,6 +338,7 @@ def _blob(row: sa.Row[Any]) -> Blob:
         key=row.key,
         identity=row.identity,
         damaged=row.damaged,
+        archived=bool(row.archived),
     )
 
 

@@ -29,6 +29,15 @@ def find(tx: Tx, repository_id: int, digest: Digest) -> Image | None:
     return None if row is None else _image(row)
 
 
+def by_ids(tx: Tx, ids: Sequence[int]) -> list[Image]:
+    """Those that are there, with their tags."""
+    found: list[Image] = []
+    for first in range(0, len(ids), _CHUNK):
+        rows = tx.execute(_IMAGES.where(_i.id.in_(ids[first : first + _CHUNK])).order_by(_i.id))
+        found += _with_tags(tx, [_image(row) for row in rows])
+    return found
+
+
 def tagged(tx: Tx, repository_id: int, tag: Tag) -> Image | None:
     row = tx.execute(
         _IMAGES.join(tags, _t.manifest_id == _i.id).where(_t.repository_id == repository_id, _t.name == tag)
@@ -91,11 +100,22 @@ def archive(tx: Tx, image: Image, now: dt.datetime) -> Image:
     return dataclasses.replace(image, status="ARCHIVED", archived_at=now)
 
 
-def activate(tx: Tx, image: Image, status: Literal["ACTIVE", "ACTIVATING"], now: dt.datetime) -> Image:
-    """Note that an image that was in the archive is back, or on its way."""
-    known = sa.update(image_storage).where(_s.manifest_id == image.id)
-    tx.execute(known.values(status=status, activated_at=now))
-    return dataclasses.replace(image, status=status, activated_at=now)
+def activating(tx: Tx, image: Image, now: dt.datetime) -> Image:
+    """Note that an image waits for bytes to come back from the archive; it may be a new one that was never there."""
+    place = {"status": "ACTIVATING", "activated_at": now}
+    if tx.execute(sa.update(image_storage).where(_s.manifest_id == image.id).values(**place)).rowcount == 0:
+        tx.execute(sa.insert(image_storage).values(manifest_id=image.id, **place))
+    return dataclasses.replace(image, status="ACTIVATING", activated_at=now)
+
+
+def activate(tx: Tx, image: Image, now: dt.datetime) -> Image:
+    """Note that an image can be pulled. One that was never archived, and only waited for bytes, is like any other."""
+    mine = _s.manifest_id == image.id
+    if image.archived_at is None:
+        tx.execute(sa.delete(image_storage).where(mine))
+        return dataclasses.replace(image, status="ACTIVE", activated_at=None)
+    tx.execute(sa.update(image_storage).where(mine).values(status="ACTIVE", activated_at=now))
+    return dataclasses.replace(image, status="ACTIVE", activated_at=now)
 
 
 def delete(tx: Tx, image: Image) -> None:

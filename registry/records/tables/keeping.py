@@ -78,9 +78,11 @@ image_storage = Table(
     metadata,
     Column("manifest_id", Id, ForeignKey("manifests.id", ondelete="CASCADE"), primary_key=True),
     Column("status", String(10), nullable=False, comment="ACTIVE, ARCHIVED or ACTIVATING"),
-    Column("archived_at", Moment, nullable=False, comment="when it last went to the archive"),
+    Column(
+        "archived_at", Moment, comment="when it last went to the archive; NULL: never, it waits for bytes of others"
+    ),
     Column("activated_at", Moment, comment="when it was last restored from there, or that was asked for"),
-    comment="images that are or were in the archive; one without a row never was, and is active",
+    comment="images that are or were in the archive, or wait for bytes from there; one without a row is active",
 )
 
 pull_time_exclusions = Table(

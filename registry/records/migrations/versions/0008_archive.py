@@ -16,7 +16,12 @@ def upgrade() -> None:
         "image_storage",
         sa.Column("manifest_id", _ID, nullable=False),
         sa.Column("status", sa.String(length=10), nullable=False, comment="ACTIVE, ARCHIVED or ACTIVATING"),
-        sa.Column("archived_at", sa.BigInteger(), nullable=False, comment="when it last went to the archive"),
+        sa.Column(
+            "archived_at",
+            sa.BigInteger(),
+            nullable=True,
+            comment="when it last went to the archive; NULL: never, it waits for bytes of others",
+        ),
         sa.Column(
             "activated_at",
             sa.BigInteger(),
@@ -25,7 +30,7 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["manifest_id"], ["manifests.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("manifest_id"),
-        comment="images that are or were in the archive; one without a row never was, and is active",
+        comment="images that are or were in the archive, or wait for bytes from there; one without a row is active",
     )
     comment = "STANDARD or ARCHIVE: where it was when it was decided"
     storage_class = sa.Column(
