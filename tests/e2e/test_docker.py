@@ -108,6 +108,27 @@ def test_a_deleted_image_cannot_be_pulled(home: str, repository: str, server: Ru
     assert f"'{repository}'" in said
 
 
+def test_an_archived_image_cannot_be_pulled_until_it_is_pushed_again(
+    home: str, repository: str, server: RunningServer, docker: Docker
+) -> None:
+    image = docker.new_image(f"{home}:v1")
+    docker("push", image.name)
+    docker("tag", image.name, f"{home}:kept")
+    docker.forget(image.name)
+    with server.client() as ecr:
+        ecr.update_image_storage_class(
+            repositoryName=repository, imageId={"imageTag": "v1"}, targetStorageClass="ARCHIVE"
+        )
+    said = docker("pull", image.name, refused=True).said
+    docker("tag", f"{home}:kept", image.name)
+    docker("push", image.name)
+    docker.forget(image.name, f"{home}:kept")
+    docker("pull", image.name)
+
+    assert "is archived; restore it with UpdateImageStorageClass" in said
+    assert docker.id_of(image.name) == image.id
+
+
 def test_a_missing_repository_is_created_where_pushes_may(start_server: Start, docker: Docker) -> None:
     server = start_server("--create-on-push")
     docker.log_in(server.netloc)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.api import push_image, put_image
+from tests.archives import await_status
 from tests.builders import image, unique_bytes, unique_name
 from tests.servers import ACCOUNT, KEY_ID, REGION, SECRET, RunningServer
 
@@ -208,10 +209,32 @@ def test_images_are_listed_newest_first(cli, server, ecr):
         "tags": ["v1", "v1.0"],
         "sizeBytes": len(old.blobs[0]) + 2_000_000,
         "pushedAt": as_json[1]["pushedAt"],
+        "status": "ACTIVE",
         "mediaType": old.media_type,
         "artifactType": "application/vnd.oci.image.config.v1+json",
     }
     assert [one["digest"] for one in untagged] == [new.digest]
+
+
+def test_an_image_is_archived_and_had_back(cli, server, ecr):
+    name, old = unique_name(), image()
+    ecr.create_repository(repositoryName=name)
+    push_image(ecr, name, old, "v1")
+    push_image(ecr, name, image(), "v2")
+    where = ["--data", str(server.data)]
+    archived = cli("image", "archive", name, "v1", *where)
+    again = cli("image", "archive", name, old.digest, *where)
+    listed = [cli("image", "list", name, *more, *where).out.splitlines()[1:] for more in ([], ["--archived"])]
+    restored = json.loads(cli("image", "restore", name, old.digest, *where, "--output", "json").out)
+    await_status(ecr, name, "ACTIVE", old)
+
+    assert (archived.code, archived.out) == (0, f"{name} v1 is archived\n")
+    assert again.code == 1
+    assert again.err.endswith("(ImageStorageClassUpdateNotSupportedException)\n")
+    assert [[line.split()[0] for line in lines] for lines in listed] == [["v2"], ["v1"]]
+    assert listed[1][0].split()[-1] == "archived"
+    assert restored == {"repository": name, "digest": old.digest, "status": restored["status"]}
+    assert restored["status"] in ("ACTIVATING", "ACTIVE")
 
 
 @pytest.mark.parametrize("more", [[], ["--untagged"]], ids=["any", "untagged"])

@@ -10,6 +10,7 @@ from tests.archives import archive, await_status, change, restore, statuses
 from tests.builders import Built, digest_of, image, index, push, put_manifest, unique_name
 from tests.commands import longshore
 from tests.servers import ACCOUNT, REGION, RunningServer
+from tests.waiting import until
 
 pytestmark = pytest.mark.real("boto3")
 
@@ -367,6 +368,75 @@ def test_an_archived_image_is_deleted_before_ninety_days(shared_server, ecr, rep
 
     assert statuses(ecr, repository) == {made.digest: "ACTIVE"}
     assert "lastArchivedAt" not in describe(ecr, repository, made)
+
+
+# --- layers -----------------------------------------------------------------------------------------------------------
+
+
+def availability(ecr, repository: str, built: Built) -> list[tuple[str, int]]:
+    digests = [digest_of(blob) for blob in built.blobs]
+    answer = ecr.batch_check_layer_availability(repositoryName=repository, layerDigests=digests)
+    return [(one["layerAvailability"], one["layerSize"]) for one in answer["layers"]]
+
+
+def test_layers_of_archived_images_are_told_so_and_not_handed_out(shared_server, ecr, repository):
+    made, other = image(), unique_name()
+    push(shared_server, repository, made, "v1")
+    shared_server.create(other)
+    archive(ecr, repository, made)
+    gone = [("ARCHIVED", len(blob)) for blob in made.blobs]
+    until(lambda: availability(ecr, repository, made) == gone, what="the bytes in the archive")
+    layer = digest_of(made.blobs[1])
+    answers = [shared_server.request(method, f"/v2/{repository}/blobs/{layer}") for method in ("HEAD", "GET")]
+    mounted = shared_server.request("POST", f"/v2/{other}/blobs/uploads/?mount={layer}&from={repository}")
+    refused = refusal(ecr.get_download_url_for_layer, repositoryName=repository, layerDigest=layer)
+
+    assert [answer.status for answer in answers] == [404, 404]
+    assert answers[1].code == "BLOB_UNKNOWN" and "is archived" in answers[1].json["errors"][0]["message"]
+    assert mounted.status == 202, "an upload instead"
+    assert refused.code == "LayerInaccessibleException"
+
+
+def test_an_image_is_activating_until_its_bytes_are_back(start_server):
+    server = start_server()
+    server.create("app")
+    made, other = image(), image()
+    push(server, "app", made, "v1")
+    push(server, "app", other, "v2")
+    with server.client() as ecr:
+        archive(ecr, "app", made)
+        until(lambda: availability(ecr, "app", made)[1][0] == "ARCHIVED", what="the bytes in the archive")
+    server.stop()
+    server.environment = {**server.environment, "LONGSHORE_JOBS__IN_SERVER": "false"}
+    server.start()
+    with server.client() as ecr:
+        asked = change(ecr, "app", made.digest, "STANDARD")
+        listed = {
+            status: [one.get("imageTag") for one in found]
+            for status in ("ACTIVE", "ARCHIVED", "ACTIVATING")
+            for found in [ecr.list_images(repositoryName="app", filter={"imageStatus": status})["imageIds"]]
+        }
+        pulled = server.request("GET", "/v2/app/manifests/v1")
+        refused = [
+            refusal(
+                ecr.update_image_storage_class,
+                repositoryName="app",
+                imageId={"imageTag": "v1"},
+                targetStorageClass=target,
+            )
+            for target in ("ARCHIVE", "STANDARD")
+        ]
+    server.stop()
+    server.environment = {**server.environment, "LONGSHORE_JOBS__IN_SERVER": "true"}
+    server.start()
+    with server.client() as ecr:
+        await_status(ecr, "app", "ACTIVE", made)
+
+    assert asked == "ACTIVATING"
+    assert listed == {"ACTIVE": ["v2"], "ARCHIVED": [], "ACTIVATING": ["v1"]}
+    assert pulled.status == 404 and "is being restored" in pulled.json["errors"][0]["message"]
+    assert [one.code for one in refused] == [NOT_SUPPORTED] * 2
+    assert server.request("GET", f"/v2/app/blobs/{digest_of(made.blobs[1])}").body == made.blobs[1]
 
 
 def test_who_archives_an_image_is_on_record(shared_server, ecr, repository):
