@@ -255,8 +255,8 @@ class _Work:
         )
 
     def _have_it_where_its_masters_are(self, image: DeletedImage) -> None:
-        """What is active lists nothing that is archived, and has its bytes at hand; a signature is where its subject is:
-        here too."""
+        """What is active lists nothing that is archived and has its bytes at hand, and a signature is where its subject
+        is: here too."""
         found = image_rows.find(self._tx, self._repository.id, image.digest)
         assert found is not None
         if found.status == "ACTIVE":

@@ -127,7 +127,7 @@ def join(tx: Tx, old: Blob, into: Blob, now: dt.datetime) -> None:
 def led_to(tx: Tx, region: Region, digest: Digest) -> Blob | None:
     """The bytes that the region's links of a digest lead to: all of them to the same, if there are any."""
     is_linked = sa.exists().where(_l.blob_id == _b.id)
-    found = sa.select(blobs).where(_b.store_id.in_(_stores_of(region)), _b.digest == digest, is_linked)
+    found = _BLOBS.where(_b.store_id.in_(_stores_of(region)), _b.digest == digest, is_linked)
     row = tx.execute(found.limit(1)).one_or_none()
     return None if row is None else _blob(row)
 

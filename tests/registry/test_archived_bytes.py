@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import archived_bytes, archiving, images, layers, relocation, repositories
+from registry import archived_bytes, archiving, images, layers, relocation, repositories, undelete
 from registry.context import Deps
 from registry.errors import BlobArchived, CorruptBlob, ImageInaccessible
 from registry.jobs.handlers import KINDS
@@ -388,3 +388,25 @@ async def test_an_image_that_is_deleted_while_it_comes_back_is_no_trouble(deps):
     assert await work(deps) == 1
     left = await deps.db.read(lambda tx: image_rows.page(tx, shop.repository.id, after="", limit=9))
     assert left == []
+
+
+async def test_an_image_that_is_undeleted_waits_for_bytes_that_went_meanwhile(deps):
+    shop = await Shop.make(deps)
+    archived, deleted = builders.image(layers=[BASE]), builders.image(config=b"{}", layers=[BASE])
+    parent = builders.index(deleted)
+    for one in (archived, deleted, parent):
+        await shop.push(one)
+    await shop.archive(archived)
+    for one in (parent, deleted):
+        await images.delete(deps, REGISTRY, shop.name, Digest(one.digest))
+    await archived_bytes.sweep(deps)
+    away = (await shop.blob(BASE)).archived
+    await undelete.one(deps, REGISTRY, shop.name, Digest(parent.digest))
+    waiting = [await shop.status(one) for one in (deleted, parent)]
+    await work(deps)
+
+    assert away is True
+    assert waiting == ["ACTIVATING"] * 2
+    assert [await shop.status(one) for one in (deleted, parent)] == ["ACTIVE"] * 2
+    assert await shop.read(BASE) == BASE
+    assert await shop.status(archived) == "ARCHIVED"
