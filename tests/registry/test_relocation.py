@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from registry import failpoints, grace, integrity, layers, relocation, repositories, scrub
 from registry.context import Deps
-from registry.errors import BlobNotFound, StorageUnavailable
-from registry.model import Blob, Repository
+from registry.errors import BlobArchived, BlobNotFound, StorageUnavailable
+from registry.model import Blob, Repository, StoreRole
 from registry.names import Digest, RepositoryName
 from registry.records import blobs as rows
+from registry.records.tables.installation import stores
 from registry.storage.base import BlobStore
 from registry.storage.disk import DiskStore
 from tests.builders import image
@@ -59,9 +61,17 @@ async def other(ground: Ground) -> Repository:
 
 @pytest.fixture
 def archive(deps: Deps, repository: Repository) -> DiskStore:
+    """A second store. The rows call it the previous one, since of the archive nothing is handed out."""
     found = deps.stores.archive(REGION)
     assert isinstance(found, DiskStore)
+    be(deps, found, "previous")
     return found
+
+
+def be(deps: Deps, store: BlobStore, role: StoreRole) -> None:
+    """Have the rows call a store so."""
+    change = sa.update(stores).where(stores.c.store_id == store.store_id).values(role=role)
+    database_of(deps).write_here(lambda tx: tx.execute(change))
 
 
 @pytest.fixture
@@ -379,11 +389,12 @@ async def test_an_archive_that_is_missing_is_told_and_left_alone(
     ground: Ground, repository: Repository, archive: DiskStore, tmp_path: Path
 ) -> None:
     await move(ground, repository, archive)
+    be(ground.deps, archive, "archive")
     shutil.move(tmp_path / "data" / "archive", tmp_path / "elsewhere")
     with rooms_again(tmp_path / "data") as deps:
         again = Ground(deps)
         collected = await again.collect()
-        with pytest.raises(StorageUnavailable):
+        with pytest.raises(BlobArchived):
             await layers.stat(deps, repository, DIGEST)
 
     assert len(collected.unreachable) == 1 and "archive" in collected.unreachable[0]

@@ -16,7 +16,19 @@ import pytest
 import sqlalchemy as sa
 
 from longshore.config import Database, Secrets
-from registry import archiving, failpoints, history, images, lifecycle, quotas, relocation, repositories, undelete, undo
+from registry import (
+    archived_bytes,
+    archiving,
+    failpoints,
+    history,
+    images,
+    lifecycle,
+    quotas,
+    relocation,
+    repositories,
+    undelete,
+    undo,
+)
 from registry.context import Deps
 from registry.errors import ImageNotFound, RepositoryNotFound, StorageUnavailable
 from registry.jobs.handlers import KINDS
@@ -372,6 +384,9 @@ async def test_bytes_that_moved_meanwhile_come_back_from_where_they_are(
     ground.wait(SPENT)
     await ground.collect()
     await bring(ground, digest)
+    waiting = await images.describe(ground.deps, REGISTRY, APP, digest)
+    assert waiting.status == ("ACTIVATING" if then == "nothing more" else "ACTIVE"), "what is away is waited for"
+    await archived_bytes.bring(ground.deps, [waiting.id], by="ann")
     led_to = await ground.deps.db.read(lambda tx: tx.execute(sa.select(links.c.blob_id).distinct()).all())
     ground.wait(SPENT)
     await ground.collect()
