@@ -99,7 +99,7 @@ def test_a_restart_reads_no_image(start_server: Start, record_property: Callable
     record_property("restart", f"{IMAGES} images: ready after {seconds:.2f} s")
 
     assert server.request("GET", "/v2/app/manifests/second").status == 200
-    assert server.request("GET", f"/v2/app/tags/list?n=1&last=t{IMAGES - 1}").json["tags"]
+    assert server.request("GET", "/v2/app/tags/list?n=1&last=t").json["tags"] == ["t0"]
 
 
 def many(rows: sqlite3.Connection, count: int) -> None:
