@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "history": _Entry("longshore.cli.history:history", "Show who made which tag name what, and when."),
     "undelete": _Entry("longshore.cli.undelete:undelete", "Bring back what was deleted, or expired."),
     "purge": _Entry("longshore.cli.undelete:purge", "Let a deleted image go for good, before its time."),
+    "webhook": _Entry("longshore.cli.webhook:webhook", "Say who is told of events, and see what became of that."),
     "cert": _Entry("longshore.cli.cert:cert", "Make a TLS certificate, and say how clients come to trust it."),
     "config": _Entry("longshore.cli.config:config", "Show and check the configuration."),
     "admin": _Entry("longshore.cli.admin:admin", "Manage accounts, and the policies that bound them."),

@@ -30,7 +30,7 @@ from registry.context import ACTION, ERROR, PRINCIPAL, RECORD, RESOURCE, Deps
 from registry.errors import LongshoreError, StorageUnavailable, Unavailable
 from registry.names import Region
 from registry.networks import lies_in
-from registry.records import jobs
+from registry.records import deliveries, jobs, listeners
 from registry.storage.base import StoreMismatch
 from registry.v2 import login, routes
 from registry.v2.errors import answer_of, response
@@ -129,12 +129,15 @@ class App:
         try:
             chore = await chores.figures(self.deps.db)
             counts, oldest = await self.deps.db.read(lambda tx: (jobs.counts(tx), jobs.oldest(tx, now)))
+            told = await self.deps.db.read(lambda tx: (listeners.every(tx), deliveries.counts(tx)))
         except Unavailable:  # what this process counts can be told all the same
             return observe.metrics_page()
         ended_at = chore.ended_at.timestamp() if chore.ended_at is not None else 0.0
         waited = {kind: (now - moment).total_seconds() for kind, moment in oldest.items()}
         return observe.metrics_page(
-            observe.Collections(ended_at=ended_at, facts=chore.facts), observe.Queue(counts=counts, oldest=waited)
+            observe.Collections(ended_at=ended_at, facts=chore.facts),
+            observe.Queue(counts=counts, oldest=waited),
+            observe.Told(*told),
         )
 
     def _keep(self, request: web.BaseRequest, answer: web.StreamResponse) -> None:

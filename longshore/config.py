@@ -117,6 +117,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     jobs: options.Jobs = msgspec.field(default_factory=options.Jobs)
     lifecycle: options.Lifecycle = msgspec.field(default_factory=options.Lifecycle)
     undo: options.Undo = msgspec.field(default_factory=options.Undo)
+    events: options.Events = msgspec.field(default_factory=options.Events)
+    webhooks: options.Webhooks = msgspec.field(default_factory=options.Webhooks)
     egress: options.Egress = msgspec.field(default_factory=options.Egress)
     log: Log = msgspec.field(default_factory=Log)
     metrics: Metrics = msgspec.field(default_factory=Metrics)

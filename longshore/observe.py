@@ -11,7 +11,7 @@ import logging.handlers
 import os
 import queue
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -22,6 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 from longshore.config import Log
+from registry.records.listeners import Listener
 
 MULTIPROCESS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS: Final = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60)
@@ -136,6 +137,43 @@ class Queue(Collector):
         for kind, seconds in self.oldest.items():
             oldest.add_metric([kind], seconds)
         yield oldest
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Told(Collector):
+    """What became of events, summed over all webhooks, and for the log: rows, as any process or command may send."""
+
+    listeners: Sequence[Listener]
+    waiting: Mapping[tuple[int, str], int]  # by listener and state
+
+    def collect(self) -> Iterator[Metric]:
+        for name, meaning in _EVENT_SUMS.items():
+            sums = CounterMetricFamily(f"longshore_events_{name}", meaning, labels=["to"])
+            for kind, those in self._by_kind():
+                sums.add_metric([kind], sum(getattr(one, name) for one in those))
+            yield sums
+        for state, meaning in _EVENT_STATES.items():
+            left = GaugeMetricFamily(f"longshore_events_{state}", meaning, labels=["to"])
+            for kind, those in self._by_kind():
+                left.add_metric([kind], sum(self.waiting.get((one.id, state), 0) for one in those))
+            yield left
+        paused = sum(one.paused is not None for one in self.listeners)
+        yield GaugeMetricFamily("longshore_webhooks_paused", "Webhooks to which nothing is sent.", value=paused)
+
+    def _by_kind(self) -> list[tuple[str, list[Listener]]]:
+        kinds = sorted({one.kind for one in self.listeners})
+        return [(kind, [one for one in self.listeners if one.kind == kind]) for kind in kinds]
+
+
+_EVENT_SUMS: Final = {
+    "delivered": "Events that arrived.",
+    "failed": "Tries to deliver an event that failed.",
+    "dropped": "Events for which there was no room.",
+}
+_EVENT_STATES: Final = {
+    "waiting": "Events that wait to be delivered.",
+    "dead": "Events that were given up and can be sent again.",
+}
 
 
 def forget(pid: int) -> None:

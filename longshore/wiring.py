@@ -36,7 +36,7 @@ from registry.intake import RunningHashes
 from registry.names import AccountId, Region, RegistryRef
 from registry.options import Settings
 from registry.pulls import Pulls
-from registry.records import access_keys, accounts, installation, schema, stamps
+from registry.records import access_keys, accounts, installation, listeners, schema, stamps
 from registry.records.engine import Opened, Tx
 from registry.remote.egress import Egress
 from registry.remote.issuers import Issuers
@@ -70,6 +70,7 @@ def prepare(config: Config, environment: Mapping[str, str], listen_url: str) -> 
     with _alone(data), _closing(databases.open_database, config) as db:
         try:
             databases.start(config, db, schema.upgrade)
+            _keep_log(config, db)
             sealer = _sealer(config, data, db)
             key = _root_key(config, environment, data)
             if key is None:
@@ -93,6 +94,7 @@ def build(config: Config, listen_url: str) -> Deps:
     db = databases.open_database(config)
     sealer, stamped = _sealer(config, data, db), Stamped(db)
     default = RegistryRef(AccountId(config.registry.account), Region(config.registry.region))
+    egress = Egress(config.egress.allow, ca=config.egress.ca)
     return Deps(
         settings=Settings(
             registry=config.registry,
@@ -105,6 +107,8 @@ def build(config: Config, listen_url: str) -> Deps:
             jobs=config.jobs,
             lifecycle=config.lifecycle,
             undo=config.undo,
+            events=config.events,
+            webhooks=config.webhooks,
         ),
         clock=SystemClock(),
         db=db,
@@ -123,7 +127,8 @@ def build(config: Config, listen_url: str) -> Deps:
         ),
         hashes=RunningHashes(),
         pulls=Pulls(),
-        issuers=Issuers(Egress(config.egress.allow, ca=config.egress.ca)),
+        issuers=Issuers(egress),
+        egress=egress,
         refusals=Refusals(db, keep=dt.timedelta(days=config.audit.keep_days)),
         rates=limits.Rates(limits.rates(config.limits), share=1 / config.server.workers),
     )
@@ -131,7 +136,7 @@ def build(config: Config, listen_url: str) -> Deps:
 
 async def close(deps: Deps) -> None:
     """Finish what is queued and close what `build` opened."""
-    await deps.issuers.close()
+    await deps.egress.close()
     cast(Opened, deps.db).close()  # as `build` put it there
 
 
@@ -254,6 +259,11 @@ def _closing(opening: Callable[[Config], Opened], config: Config) -> Iterator[Op
         yield db
     finally:
         db.close()
+
+
+def _keep_log(config: Config, db: Opened) -> None:
+    now, kept = dt.datetime.now(dt.UTC), bool(config.events.log_file)
+    db.write_here(lambda tx: listeners.keep_log(tx, kept=kept, now=now))
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------

@@ -2,12 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from longshore import observe, wiring
 from longshore.config import Config
 from registry.context import Deps
-from registry.jobs.worker import Worker
+from registry.jobs.handlers import DELIVERIES, LOGGING
+from registry.jobs.worker import Outcome, Worker
 
 
 def run(config: Config, announce: Callable[[], None]) -> None:
@@ -26,5 +27,18 @@ async def _run(config: Config, announce: Callable[[], None]) -> None:
 
 async def work(config: Config, deps: Deps, stop: asyncio.Event) -> None:
     """Work until `stop` is set, and bring what is in hand to an end."""
-    worker = Worker(deps, tell=lambda kind, outcome: observe.JOBS.labels(kind, outcome).inc())
-    await worker.run(stop, drain=config.server.drain_seconds)
+    drain = config.server.drain_seconds
+    await asyncio.gather(*(worker.run(stop, drain=drain) for worker in _workers(deps)))
+
+
+def _workers(deps: Deps) -> Iterator[Worker]:
+    """One for each thing that shall keep nothing else waiting."""
+
+    def tell(kind: str, outcome: Outcome) -> None:
+        observe.JOBS.labels(kind, outcome).inc()
+
+    hooks = deps.settings.webhooks
+    yield Worker(deps, tell=tell)
+    yield Worker(deps, kinds=DELIVERIES, tell=tell, slots=hooks.slots, slots_each=hooks.slots_each)
+    if deps.settings.events.log_file:
+        yield Worker(deps, kinds=LOGGING, tell=tell, slots=1)

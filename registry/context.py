@@ -26,6 +26,7 @@ from registry.options import Settings
 from registry.pulls import Pulls
 from registry.records.audit_log import Entry
 from registry.records.engine import Rows
+from registry.remote.egress import Egress
 from registry.remote.issuers import Issuers
 from registry.storage.base import Stores
 
@@ -94,6 +95,7 @@ class Deps:
     pulls: Pulls
     refusals: Refusals
     issuers: Issuers
+    egress: Egress
     rates: Rates = dataclasses.field(default_factory=Rates)
     doer: Doer = HOUSE  # of what is changed by these parts
 

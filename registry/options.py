@@ -382,6 +382,35 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return dt.timedelta(seconds=self.window_seconds)
 
 
+class Events(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of images, told as it happens: pushed, deleted, expired, archived. See docs/events.md."""
+
+    log_file: Annotated[
+        str,
+        Meta(
+            description="File to which each event is appended as a line of JSON; the same on all servers that share a "
+            "database, each of which writes some. Empty: none."
+        ),
+    ] = ""
+
+
+class Webhooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How events are sent to webhooks, which `longshore webhook` adds."""
+
+    slots: Annotated[
+        int, Meta(ge=1, le=64, description="Events that one process sends at a time, beside other jobs.")
+    ] = 8
+    slots_each: Annotated[int, Meta(ge=1, le=64, description="Of these, to one webhook at most.")] = 2
+    seconds: Annotated[int, Meta(ge=1, le=60, description="How long a receiver may take to answer.")] = 15
+    give_up_hours: Annotated[
+        int, Meta(ge=1, le=720, description="How long an event is tried again before it is kept as dead.")
+    ] = 24
+    keep_days: Annotated[int, Meta(ge=1, le=36500, description="How long dead events are kept.")] = 30
+    keep_dead: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Dead events of one webhook that are kept; the oldest go first.")
+    ] = 10_000
+
+
 class Egress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the server itself may connect to. Public addresses are allowed; all others only where they are named."""
 
@@ -410,3 +439,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jobs: Jobs = msgspec.field(default_factory=Jobs)
     lifecycle: Lifecycle = msgspec.field(default_factory=Lifecycle)
     undo: Undo = msgspec.field(default_factory=Undo)
+    events: Events = msgspec.field(default_factory=Events)
+    webhooks: Webhooks = msgspec.field(default_factory=Webhooks)

@@ -2,10 +2,13 @@
 
 import json
 import re
+import time
 from pathlib import Path
+from typing import Any
 
 from policies.lifecycle import parse
 from policies.lifecycle_rules import MAX_DESCRIPTION, MAX_RULES, MAX_TEXT
+from registry import webhook_signing
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "lifecycle-rules.md").read_text(encoding="utf-8")
 
@@ -23,3 +26,22 @@ def test_the_rules_of_the_lifecycle_page_are_accepted() -> None:
 def test_the_limits_of_the_lifecycle_page_are_those_that_hold() -> None:
     assert f"{MAX_RULES} rules and {MAX_TEXT:,} characters" in PAGE
     assert f"at most {MAX_DESCRIPTION} characters" in PAGE
+
+
+def test_the_receiver_of_the_events_page_knows_who_sent_what() -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "events.md").read_text(encoding="utf-8")
+    [source] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    [example] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    found: dict[str, Any] = {}
+    exec(compile(source, "events.md", "exec"), found)  # the page's own
+    secret, body, now = webhook_signing.new_secret(), example.encode(), int(time.time())
+    good, old = (webhook_signing.headers(secret, "id", at, body) for at in (now, now - 3600))
+    verify, shown = found["verify"], webhook_signing.shown(secret)
+
+    assert verify(good, body, shown)
+    assert verify({**good, "webhook-signature": f"v1,other {good['webhook-signature']}"}, body, shown)
+    assert not verify(good, body + b" ", shown)
+    assert not verify(old, body, shown)
+    assert not verify({**good, "webhook-id": "other"}, body, shown)
+    assert not verify(good, body, webhook_signing.shown(webhook_signing.new_secret()))
+    assert webhook_signing.parse(shown + "\n") == secret

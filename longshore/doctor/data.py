@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from longshore import stores, wiring
 from longshore.config import Config
+from longshore.doctor import hooks
 from longshore.doctor.finding import Finding, State
 from registry.errors import LongshoreError
 from registry.model import StoreRole
@@ -44,6 +45,7 @@ def looks(config: Config) -> Iterator[Finding]:
             yield finding
             if finding.state != "trouble":
                 yield from _stores_of(config, db)
+                yield from hooks.webhooks(config, db)
     except wiring.CannotStart as error:
         yield Finding(look="data", state="trouble", found=str(error), to_do="start the server once, or name its data")
 

@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from policies.retries import Retry
-from registry import archived_bytes, history, lifecycle, undo
+from registry import archived_bytes, delivering, event_log, history, lifecycle, undo
 from registry.errors import Unavailable
 from registry.jobs.work import Interrupted, Work
 from registry.model import Job
 from registry.options import Settings
+from registry.reactions import DELIVER, LOG, queue_job
+from registry.records import deliveries, listeners
 from registry.records import jobs as rows
 from registry.records.engine import Tx
 from registry.records.jobs import LeaseLost
@@ -40,10 +42,16 @@ class Kind:
 
 
 async def forget(work: Work) -> None:
-    """Remove jobs that were given up long ago."""
+    """Remove jobs, and events on their way to webhooks, that were given up long ago."""
     deps = work.deps
     before = deps.clock.now() - dt.timedelta(days=deps.settings.jobs.keep_failed_days)
-    await deps.db.write(lambda tx: rows.forget_failed(tx, before))
+    dead_before = deps.clock.steady() - dt.timedelta(days=deps.settings.webhooks.keep_days)
+
+    def unit(tx: Tx) -> None:
+        rows.forget_failed(tx, before)
+        deliveries.forget_dead(tx, dead_before)
+
+    await deps.db.write(unit)
 
 
 async def end_undo(work: Work) -> None:
@@ -101,6 +109,30 @@ def _ids(payload: Mapping[str, object]) -> list[int]:
     return found
 
 
+async def deliver(work: Work) -> None:
+    """Send the events of one queue to its webhook."""
+    repository = work.payload.get("repository")
+    assert isinstance(repository, str)
+    await delivering.empty(work.deps, _number(work.payload, "listener"), repository, work.pause)
+
+
+async def log_events(work: Work) -> None:
+    await event_log.write(work.deps, _number(work.payload, "listener"), work.pause)
+
+
+async def rouse(work: Work) -> None:
+    """Give each queue its job, should one have lost it: by an operator who cancelled it, or a clock that was wrong."""
+    now = work.deps.clock.now()
+
+    def unit(tx: Tx) -> None:
+        for listener in listeners.every(tx):
+            if listener.paused is None:
+                for repository in deliveries.queues(tx, listener.id):
+                    rows.add(tx, queue_job(listener, repository, now), now)
+
+    await work.deps.db.write(unit)
+
+
 def _number(payload: Mapping[str, object], name: str) -> int:
     found = payload.get(name, 0)
     assert isinstance(found, int)
@@ -119,4 +151,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "archive.send": Kind(run=send_to_archive),  # what it gives up is taken up by the next sweep
     "archive.bring": Kind(run=bring_from_archive, retry=ENDLESS),
     "archive.sweep": Kind(run=sweep_archive, every=lambda settings: dt.timedelta(days=1)),
+    "webhook.rouse": Kind(run=rouse, every=lambda settings: dt.timedelta(hours=1)),
 }
+
+# Kinds of their own workers, so that neither waits for the other.
+DELIVERIES: Final[Mapping[str, Kind]] = {DELIVER: Kind(run=deliver, retry=ENDLESS)}
+LOGGING: Final[Mapping[str, Kind]] = {LOG: Kind(run=log_events, retry=ENDLESS)}

@@ -10,6 +10,7 @@ a second whether anything was committed to the database at all, which costs micr
 """
 
 import asyncio
+import collections
 import contextlib
 import datetime as dt
 import logging
@@ -42,7 +43,10 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Runs up to `settings.jobs.slots` jobs at a time. `tell` hears of each outcome, by kind."""
+    """Runs up to `slots` jobs at a time; None: `settings.jobs.slots`. `tell` hears of each outcome, by kind.
+
+    `slots_each`: as many, at most, of jobs whose order keys begin alike up to their second colon: `webhook:7:`.
+    """
 
     def __init__(
         self,
@@ -50,8 +54,14 @@ class Worker:
         *,
         kinds: Mapping[str, Kind] = KINDS,
         tell: Callable[[str, Outcome], None] = lambda kind, outcome: None,
+        slots: int | None = None,
+        slots_each: int | None = None,
     ) -> None:
         self._deps, self._kinds, self._tell = deps, kinds, tell
+        self._slots, self._slots_each = slots or deps.settings.jobs.slots, slots_each
+        self._looking = asyncio.Lock()  # one slot looks for all that are idle
+        self._in_hand: collections.Counter[str] = collections.Counter()  # jobs by the beginning of their order keys
+        self._freed = asyncio.Event()  # one of them came to its end, or it is time to stop
         self._lease = dt.timedelta(seconds=deps.settings.jobs.lease_seconds)
         self._owner = f"{socket.gethostname()[:64]}:{os.getpid()}:{secrets.token_hex(4)}"
 
@@ -59,29 +69,52 @@ class Worker:
         """Work until `stop` is set; then jobs in hand have `drain` seconds."""
         while not stop.is_set() and not await _answered(self._begin_periodic(), stop):
             pass
-        await asyncio.gather(*(self._slot(stop, drain) for _ in range(self._deps.settings.jobs.slots)))
+        await asyncio.gather(*(self._slot(stop, drain) for _ in range(self._slots)), self._wake_at(stop))
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._freed.set()
 
     async def _slot(self, stop: asyncio.Event, drain: float) -> None:
         while not stop.is_set():
             await _answered(self._step(stop, drain), stop)
 
     async def _step(self, stop: asyncio.Event, drain: float) -> None:
-        seen = self._deps.db.version()  # before the look, so that a commit in between is noticed
-        await self._take_over()
-        job = await self._claim()
-        if job is None:
-            await self._wait(stop, seen)
-        else:
+        async with self._looking:
+            if stop.is_set():
+                return
+            seen = self._deps.db.version()  # before the look, so that a commit in between is noticed
+            self._freed.clear()
+            await self._take_over()
+            job = await self._claim()
+            if job is None:
+                await self._wait(stop, seen)
+                return
+            self._in_hand[_group(job)] += 1
+        try:
             await self._do(job, stop, drain)
+        finally:
+            self._in_hand[_group(job)] -= 1
+            self._freed.set()
 
     # --- what is due --------------------------------------------------------------------------------------------------
 
     async def _claim(self) -> Job | None:
         now = self._deps.clock.now()
-        at = await self._deps.db.point(lambda tx: rows.next_at(tx, self._kinds))
+        full = self._full()
+        at = await self._deps.db.point(lambda tx: rows.next_at(tx, self._kinds, besides=full))
         if at is None or at > now:
             return None
-        return await self._deps.db.housekeep(lambda tx: rows.claim(tx, self._kinds, self._owner, now, self._lease))
+        return await self._deps.db.housekeep(
+            lambda tx: rows.claim(tx, self._kinds, self._owner, now, self._lease, besides=full)
+        )
+
+    def _full(self) -> list[str]:
+        """Beginnings of order keys of which as many jobs are in hand as may be."""
+        if self._slots_each is None:
+            return []
+        self._in_hand = +self._in_hand
+        return [group for group, count in self._in_hand.items() if group and count >= self._slots_each]
 
     async def _take_over(self) -> None:
         """Count the jobs of lost workers as failed, so that they are tried again or given up."""
@@ -101,10 +134,11 @@ class Worker:
     async def _wait(self, stop: asyncio.Event, seen: int | None) -> None:
         """Until there may be something to do."""
         db, clock = self._deps.db, self._deps.clock
-        due = await db.point(lambda tx: rows.next_at(tx, self._kinds))
+        full = self._full()
+        due = await db.point(lambda tx: rows.next_at(tx, self._kinds, besides=full))
         for _ in range(round(_LONGEST_LOOK / _LOOK)):
             left = _LOOK if due is None else min(_LOOK, max((due - clock.now()).total_seconds(), 0.01))
-            if await _is_set(stop, within=left) or (due is not None and due <= clock.now()):
+            if await _is_set(self._freed, within=left) or stop.is_set() or (due is not None and due <= clock.now()):
                 return
             if seen is None or db.version() != seen:
                 return
@@ -221,6 +255,11 @@ async def _answered(step: Coroutine[Any, Any, None], stop: asyncio.Event) -> boo
         return True
     await _is_set(stop, within=_TROUBLE)
     return False
+
+
+def _group(job: Job) -> str:
+    """What its order key has in common with others; "" where it has none."""
+    return "".join(f"{part}:" for part in (job.order_key or "").split(":", 2)[:2] if part)
 
 
 async def _is_set(stop: asyncio.Event, *, within: float) -> bool:

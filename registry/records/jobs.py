@@ -66,17 +66,26 @@ def is_on_its_way(tx: Tx, kind: str, *, key: str, by: dt.datetime) -> bool:
 # --- workers ----------------------------------------------------------------------------------------------------------
 
 
-def next_at(tx: Tx, kinds: Collection[str]) -> dt.datetime | None:
-    """When the next job may be claimed, or the next lease ends; None where there is nothing to wait for."""
-    waiting = tx.execute(_claimable(kinds).with_only_columns(_j.run_at)).scalar()
+def next_at(tx: Tx, kinds: Collection[str], *, besides: Collection[str] = ()) -> dt.datetime | None:
+    """When the next job may be claimed, or the next lease ends; None where there is nothing to wait for. `besides`:
+    beginnings of order keys that are not looked at."""
+    waiting = tx.execute(_claimable(kinds, besides).with_only_columns(_j.run_at)).scalar()
     running = (_j.state == "running") & _j.kind.in_(sorted(kinds))
     ending = tx.execute(sa.select(sa.func.min(_j.lease_until)).where(running)).scalar()
     return min((moment for moment in (waiting, ending) if moment is not None), default=None)
 
 
-def claim(tx: Tx, kinds: Collection[str], owner: str, now: dt.datetime, lease: dt.timedelta) -> Job | None:
-    """Take the job that is due longest, with a lease."""
-    due = _claimable(kinds).with_only_columns(_j.id).where(_j.run_at <= now).with_for_update(skip_locked=True)
+def claim(
+    tx: Tx,
+    kinds: Collection[str],
+    owner: str,
+    now: dt.datetime,
+    lease: dt.timedelta,
+    *,
+    besides: Collection[str] = (),
+) -> Job | None:
+    """Take the job that is due longest, with a lease. `besides`: as `next_at`."""
+    due = _claimable(kinds, besides).with_only_columns(_j.id).where(_j.run_at <= now).with_for_update(skip_locked=True)
     statement = (
         sa.update(jobs)
         .where(_j.id == due.scalar_subquery(), _j.state == "waiting")
@@ -189,15 +198,16 @@ def oldest(tx: Tx, now: dt.datetime) -> dict[str, dt.datetime]:
 # --- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _claimable(kinds: Collection[str]) -> sa.Select[Any]:
+def _claimable(kinds: Collection[str], besides: Collection[str] = ()) -> sa.Select[Any]:
     """The waiting job that comes first, of those that stand behind no older one of their order."""
     ahead = jobs.alias("ahead")
     behind = sa.exists().where(
         ahead.c.order_key == _j.order_key, ahead.c.id < _j.id, ahead.c.state.in_(("waiting", "running"))
     )
+    others = [sa.or_(_j.order_key.is_(None), ~_j.order_key.startswith(one, autoescape=True)) for one in besides]
     return (
         sa.select(jobs)
-        .where(_j.state == "waiting", _j.kind.in_(sorted(kinds)), ~behind)
+        .where(_j.state == "waiting", _j.kind.in_(sorted(kinds)), ~behind, *others)
         .order_by(_j.run_at, _j.id)
         .limit(1)
     )

@@ -14,13 +14,13 @@ Sources: IANA special-purpose address registries; RFC 4291, 6052 (NAT64), 3056 (
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import ipaddress
 import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from typing import Final, Self
 
 import aiohttp
@@ -191,7 +191,7 @@ class Egress:
                     raise EgressFailed(f"{_shown(response.url)} answered more than {limit} bytes")
             return Answer(status=response.status, headers=dict(response.headers), body=bytes(body))
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def request(
         self,
         method: str,
@@ -201,8 +201,10 @@ class Egress:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         tls: bool = False,
+        any_encoding: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer to a request, its body unread and as it is on the wire. Redirects of a GET have been followed.
+        `any_encoding`: for who does not read it.
 
         Raises EgressRefused, EgressFailed, also while the body is read.
         """
@@ -217,7 +219,8 @@ class Egress:
                         method, target, headers=own, data=body, allow_redirects=False
                     ) as response:
                         if response.status not in _REDIRECTS or method not in ("GET", "HEAD"):
-                            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                            encoding = response.headers.get("Content-Encoding", "identity").lower()
+                            if encoding != "identity" and not any_encoding:
                                 raise EgressFailed(f"{_shown(target)} answered in an encoding that nobody asked for")
                             yield response
                             return
@@ -227,6 +230,13 @@ class Egress:
         except aiohttp.ClientError as error:
             raise EgressFailed(f"{_shown(target)} cannot be asked: {type(error).__name__}") from error
         raise EgressFailed(f"{_shown(URL(url))} redirects more than {MAX_REDIRECTS} times")
+
+    async def judge(self, url: str) -> None:
+        """Raise EgressRefused where a request would be refused now. A name that leads nowhere is not: it may, later."""
+        target = _parsed(url, tls=False)
+        self._check_literal(target)
+        with contextlib.suppress(OSError):
+            await self._resolver.resolve(target.raw_host or "", target.port or 0)
 
     async def close(self) -> None:
         if self._session is not None:

@@ -85,6 +85,7 @@ def make_deps(**limits: Any) -> Deps:
         pulls=nothing,
         refusals=cast(Any, Unwritten()),
         issuers=nothing,
+        egress=nothing,
     )
 
 

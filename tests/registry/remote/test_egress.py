@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from registry.remote.egress import Egress, EgressFailed, EgressRefused, Guard, Rule, is_public
+from tests.inside_hosts import HOSTS
 
 OTHER = "203.0.114.7"  # public, as far as the tables go
 
@@ -70,27 +71,6 @@ async def out() -> AsyncIterator[Callable[..., Egress]]:
 
 async def get(egress: Egress, url: str, **more) -> bytes:
     return (await egress.get(url, **{"limit": 1000, "seconds": 5, **more})).body
-
-
-# Sixty ways to write an address that is none of the public internet; {} is the canary's port.
-HOSTS = [
-    # loopback, said plainly and otherwise
-    "127.0.0.1", "127.0.0.1.", "127.1", "127.0.1", "127.255.255.254", "2130706433", "0x7f000001", "0x7f.1",
-    "0x7F.0.0.1", "0177.0.0.1", "017700000001", "0177.1", "0", "0.0.0.0", "0x0", "00", "localhost", "LOCALHOST",
-    "localhost.",
-    "[::1]", "[0:0:0:0:0:0:0:1]", "[::]", "[0000::0001]",
-    # IPv4 inside IPv6
-    "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[::7f00:1]", "[64:ff9b::7f00:1]", "[64:ff9b::127.0.0.1]",
-    "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]", "[2002:a00:1::1]", "[2001:0:7f00:1::]", "[::ffff:0:127.0.0.1]",
-    "[::ffff:8.8.8.8]",
-    # IDNA and full-width forms of the same
-    "①②⑦.⓪.⓪.①", "127。0。0。1", "１２７.0.0.1", "ⓛocalhost",
-    # private, link-local, shared, special
-    "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254", "0xa9fea9fe", "2852039166",
-    "[fd00:ec2::254]", "[fe80::1]", "[fe80::1%25lo]", "[fec0::1]", "100.64.0.1", "192.0.0.1", "192.0.2.1", "198.18.0.1",
-    "198.51.100.1", "203.0.113.1", "192.88.99.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
-    "[ff02::1]", "[2001:db8::1]", "[3fff::1]", "[100::1]", "[5f00::1]",
-]  # fmt: skip
 
 
 @pytest.mark.parametrize("host", HOSTS)
