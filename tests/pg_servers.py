@@ -44,24 +44,26 @@ def _program(name: str) -> Path:
 class PostgresService:
     """One PostgreSQL server process."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, user: str = USER, password: str = PASSWORD) -> None:
+        self.user, self.password = user, password
         self.port = free_port()
         # Not below pytest's own directory, which only its user may enter.
         self.directory = Path(tempfile.mkdtemp(prefix="longshore-postgresql-"))
         self._process: subprocess.Popen[bytes] | None = None
         self._user = _unprivileged()
 
-    def make(self) -> None:
-        """A new, empty cluster."""
+    def make(self, *initdb: str) -> None:
+        """A new, empty cluster, with these arguments of initdb or those that tests have."""
         password = self.directory / "password"
-        password.write_text(PASSWORD)
+        password.write_text(self.password)
         if self._user is not None:
             for path in (self.directory, password):
                 os.chown(path, self._user.pw_uid, self._user.pw_gid)
         self._run(
             "initdb",
-            *("--pgdata", str(self.directory / "data"), "--username", USER, "--pwfile", str(password)),
-            *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"),
+            *("--pgdata", str(self.directory / "data"), "--username", self.user, "--pwfile", str(password)),
+            *("--auth", "scram-sha-256", "--no-sync"),
+            *(initdb or ("--encoding", "UTF8", "--locale", "C.UTF-8")),
         )
 
     def start(self) -> None:
@@ -128,7 +130,7 @@ class PostgresService:
         self._run("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *self._at(database), given=dump)
 
     def _at(self, database: str) -> tuple[str, ...]:
-        return "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", database
+        return "-h", "127.0.0.1", "-p", str(self.port), "-U", self.user, "-d", database
 
     def _answers(self) -> bool:
         assert self._process is not None and self._process.poll() is None, (self.directory / "log").read_text()
@@ -139,7 +141,7 @@ class PostgresService:
     def _run(self, program: str, *arguments: str, given: str = "") -> str:
         return subprocess.run(
             [str(_program(program)), *arguments],
-            env=clean_environment(PGPASSWORD=PASSWORD, LC_ALL="C.UTF-8"),
+            env=clean_environment(PGPASSWORD=self.password, LC_ALL="C.UTF-8"),
             cwd=self.directory,
             check=True,
             input=given,
