@@ -248,6 +248,34 @@ def test_every_change_of_who_may_what_moves_the_policy_stamp(room: str) -> None:
     assert [unit for unit in writes if not unit.startswith("stamps.changing(")] == []
 
 
+# What quotas count, and the one place of the rooms that makes more of it: each tells the quotas.
+COUNTED = {
+    r"\b\w*rows\.link\(": ("quotas.blob_came(", {"layers", "uploads"}),
+    r"\b\w*rows\.insert\(tx, image,": ("quotas.image_came(", {"images"}),
+}
+
+
+@pytest.mark.parametrize("written", COUNTED)
+def test_what_quotas_count_is_counted_where_it_comes(written: str) -> None:
+    """What goes is counted by the rows themselves: whoever lets a layer or an image come has to ask whether it may."""
+    told, rooms = COUNTED[written]
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "registry").glob("*.py")}
+    writing = {name for name, text in texts.items() if re.search(written, text)}
+
+    assert writing >= rooms
+    assert {name for name in writing if told not in texts[name]} == set()
+
+
+def test_what_quotas_count_is_written_by_few_modules_of_rows() -> None:
+    """Another statement that makes or deletes links or manifests would be one that is not counted."""
+    writes = re.compile(r"sa\.(insert|delete)\((links|manifests|repositories)\)")
+    found = {path.stem for path in modules("registry", "longshore") if writes.search(path.read_text(encoding="utf-8"))}
+
+    assert found == {"blobs", "gc", "images", "repositories", "undo"}
+    for name in found:
+        assert "quotas." in (ROOT / "registry" / "records" / f"{name}.py").read_text(encoding="utf-8")
+
+
 # --- conventions ------------------------------------------------------------------------------------------------------
 
 

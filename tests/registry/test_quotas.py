@@ -1,5 +1,6 @@
 """Quotas at both doors of a running server, set by the command beside it."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.builders import Built, digest_of, image, push, push_blob, put_manifest, unique_bytes, unique_name
+from tests.builders import Built, digest_of, image, index, push, push_blob, put_manifest, unique_bytes, unique_name
 from tests.commands import Ran, longshore
 from tests.conftest import Start
 from tests.servers import ACCOUNT, Answer, RunningServer
@@ -211,6 +212,30 @@ def test_layers_that_images_share_count_once(shared_server: RunningServer, limit
     found = usage(shared_server, limited)
     assert 7 * KB < found["neededBytes"] < 10 * KB
     assert found["describedBytes"] > 21 * KB
+
+
+def test_sums_are_those_of_the_aws_api(shared_server: RunningServer, ecr: Any, limited: str) -> None:
+    """DescribeImages says how large each image is; its manifests, which layers there are, and so what they have."""
+    base = layer(KB)
+    children = [image(layers=[base, layer(300)]) for _ in range(2)]
+    for built in children:
+        push(shared_server, limited, built)
+    push(shared_server, limited, index(*children), "latest")
+    [pages] = [ecr.get_paginator("describe_images").paginate(repositoryName=limited)]
+    described = [one for page in pages for one in page["imageDetails"]]
+    ids = [{"imageDigest": one["imageDigest"]} for one in described]
+    manifests = [one["imageManifest"] for one in ecr.batch_get_image(repositoryName=limited, imageIds=ids)["images"]]
+    documents = [json.loads(text) for text in manifests]
+    layers = {
+        one["digest"]: one["size"] for each in documents for one in (each.get("config"), *each.get("layers", [])) if one
+    }
+    found = usage(shared_server, limited)
+
+    assert found["images"] == len(described) == 3
+    assert found["describedBytes"] == sum(one["imageSizeInBytes"] for one in described)
+    assert found["blobBytes"] == sum(layers.values())
+    assert found["manifestBytes"] == sum(len(text.encode()) for text in manifests)
+    assert found["storedBytes"] == found["neededBytes"] == found["blobBytes"] + found["manifestBytes"]
 
 
 # --- the AWS door -----------------------------------------------------------------------------------------------------
