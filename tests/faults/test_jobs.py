@@ -115,7 +115,7 @@ def test_each_step_of_each_job_is_done_once_however_often_workers_are_killed(dep
         assert kills <= 2 * KILLS, "too few kills met a job in hand"
     for _ in range(2):
         workers.start()
-    until(lambda: left(deps) == 0, seconds=60, what="the end of all jobs")
+    until(lambda: left(deps) == 0, seconds=60 + 3 * KILLS, what="the end of all jobs")
 
     assert sorted(tally(deps)) == [(job, step) for job in sorted(wanted) for step in range(STEPS)]
 
