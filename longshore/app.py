@@ -182,7 +182,11 @@ _HEALTH: Final = frozenset({"/livez", "/readyz", "/healthz"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
 
-async def _front(_request: web.BaseRequest, _request_id: str) -> web.StreamResponse:
+async def _front(request: web.BaseRequest, _request_id: str) -> web.StreamResponse:
+    if request.method not in ("GET", "HEAD"):
+        answer = answer_of("UNSUPPORTED", 405, f"{_method(request.method)} is not supported here")
+        answer.headers["Allow"] = "GET, HEAD, POST"  # the last is the AWS APIs' door
+        return answer
     text = "Longshore, a container registry. Images: /v2/   AWS API: POST /   Health: /readyz   Metrics: /metrics\n"
     return web.Response(text=text)
 

@@ -47,6 +47,8 @@ class OciDoor:
         if kind == "post":
             return self._call("POST", f"{start}?digest={digest}", data).status
         answer = self._call("POST", start)
+        if answer.status != 202:
+            return answer.status
         at = 0
         if kind == "patch":
             for end in sorted({way.randrange(len(data) + 1), way.randrange(len(data) + 1)}):
@@ -54,8 +56,6 @@ class OciDoor:
                 if answer.status != 202:
                     return answer.status
                 at = end
-        if answer.status != 202:
-            return answer.status
         return self._call("PUT", f"{_path(answer)}?digest={digest}", data[at:]).status
 
     def put_manifest(self, repository: str, built: Built, tag: str) -> int:

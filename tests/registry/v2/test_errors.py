@@ -217,6 +217,15 @@ def test_405_says_what_is_allowed(shared_server: RunningServer, repository: str,
         assert answer.headers["Allow"] == allowed
 
 
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_the_front_page_takes_nothing(shared_server: RunningServer, method: str) -> None:
+    """A client that lost its way, as one does that follows a Location which was not there, hears no success."""
+    answer = shared_server.request(method, "/", b"x")
+
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, POST")
+    assert shared_server.request("GET", "/").status == 200
+
+
 def test_405_of_what_is_in_use_does_not_offer_it(shared_server: RunningServer, repository: str) -> None:
     assert delete_used_blob(shared_server, repository).headers["Allow"] == "GET, HEAD"
     assert delete_listed_child(shared_server, repository).headers["Allow"] == "GET, HEAD, PUT"
