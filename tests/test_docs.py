@@ -10,7 +10,8 @@ from policies.lifecycle import parse
 from policies.lifecycle_rules import MAX_DESCRIPTION, MAX_RULES, MAX_TEXT
 from registry import webhook_signing
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "lifecycle-rules.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGE = (DOCS / "lifecycle-rules.md").read_text(encoding="utf-8")
 
 
 def test_the_rules_of_the_lifecycle_page_are_accepted() -> None:
@@ -28,8 +29,16 @@ def test_the_limits_of_the_lifecycle_page_are_those_that_hold() -> None:
     assert f"at most {MAX_DESCRIPTION} characters" in PAGE
 
 
+def test_each_decision_has_a_number_of_its_own() -> None:
+    files = sorted((DOCS / "decisions").glob("0*.md"))
+    headings = [file.read_text(encoding="utf-8").partition("\n")[0] for file in files]
+
+    assert [file.name[:4] for file in files] == [f"{number:04}" for number in range(1, len(files) + 1)]
+    assert [heading.split()[1] for heading in headings] == [f"{number}." for number in range(1, len(files) + 1)]
+
+
 def test_the_receiver_of_the_events_page_knows_who_sent_what() -> None:
-    page = (Path(__file__).resolve().parent.parent / "docs" / "events.md").read_text(encoding="utf-8")
+    page = (DOCS / "events.md").read_text(encoding="utf-8")
     [source] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     [example] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     found: dict[str, Any] = {}
