@@ -105,29 +105,40 @@ def set_(
 @click.argument("repository", required=False)
 @with_registry
 @with_data
+@with_output("text", "json")
 def remove(
-    repository: str | None, account: str | None, region: str | None, data: Path | None, file: Path | None
+    repository: str | None,
+    account: str | None,
+    region: str | None,
+    data: Path | None,
+    file: Path | None,
+    output: str,
 ) -> None:
     """Let the settings hold again for REPOSITORY, or for the account where none is named."""
 
-    async def work(config: Config, deps: "Deps") -> tuple[str, bool]:
+    async def work(config: Config, deps: "Deps") -> "tuple[RegistryRef, RepositoryName | None, bool]":
         from registry import quotas
 
         ref, name = _named(config, account, region, repository)
         noted = on_record(config, deps, _entry("RemoveQuota", ref, name))
         if name is None:
-            return f"the account {ref.account}", await quotas.remove_from_account(noted, ref.account)
-        return f"{name}", await quotas.remove_from_repository(noted, ref, name)
+            return ref, None, await quotas.remove_from_account(noted, ref.account)
+        return ref, name, await quotas.remove_from_repository(noted, ref, name)
 
-    whose, was_set = in_rooms(data, file, work)
+    ref, name, was_set = in_rooms(data, file, work)
+    whose = f"the account {ref.account}" if name is None else str(name)
     if not was_set:
         raise click.ClickException(f"no quota was set for {whose}; `longshore quota list` shows those that were")
-    click.echo(f"removed the quota of {whose}")
+    if output == "json":
+        answers.show_json({"account": ref.account, "region": None if name is None else ref.region, "repository": name})
+    else:
+        click.echo(f"removed the quota of {whose}")
 
 
 @quota.command()
 @with_data
-def recount(data: Path | None, file: Path | None) -> None:
+@with_output("text", "json")
+def recount(data: Path | None, file: Path | None, output: str) -> None:
     """Count anew what quotas count, from all rows: where `longshore check` found a count that is wrong."""
 
     async def work(config: Config, deps: "Deps") -> int:
@@ -138,7 +149,10 @@ def recount(data: Path | None, file: Path | None) -> None:
         )
 
     wrong = in_rooms(data, file, work)
-    click.echo(f"{answers.count(wrong, 'count')} set right" if wrong else "all counts were right")
+    if output == "json":
+        answers.show_json({"setRight": wrong})
+    else:
+        click.echo(f"{answers.count(wrong, 'count')} set right" if wrong else "all counts were right")
 
 
 @quota.command("list")

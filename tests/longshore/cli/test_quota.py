@@ -91,7 +91,8 @@ def test_quotas_are_set_listed_and_removed_on_record(command):
     command("quota", "set", "--account", "111111111111", "--bytes", "unlimited")
     of_repositories = facts(command("quota", "list", "--of", "repositories", "--output", "json"))["quotas"]
     of_accounts = facts(command("quota", "list", "--output", "json"))["quotas"]
-    command("quota", "remove", "one")
+    removed = facts(command("quota", "remove", "one", "--output", "json"))
+    freed = facts(command("quota", "remove", "--account", "111111111111", "--output", "json"))
     after = facts(command("quota", "list", "--of", "repositories", "--output", "json"))["quotas"]
     entries = facts(command("audit", "--output", "json"))
 
@@ -99,9 +100,11 @@ def test_quotas_are_set_listed_and_removed_on_record(command):
     assert made["used"]["images"] == 1
     assert of_repositories == [made]
     assert [(one["account"], one["bytes"]) for one in of_accounts] == [("111111111111", None)]
+    assert removed == {"account": REGISTRY.account, "region": REGISTRY.region, "repository": "one"}
+    assert freed == {"account": "111111111111", "region": None, "repository": None}
     assert after == []
-    assert [one["eventName"] for one in entries] == ["RemoveQuota", "SetQuota", "SetQuota"]
-    assert entries[2]["requestParameters"] == {"bytes_allowed": 20 * 1024**3, "images_allowed": 7}
+    assert [one["eventName"] for one in entries] == ["RemoveQuota", "RemoveQuota", "SetQuota", "SetQuota"]
+    assert entries[3]["requestParameters"] == {"bytes_allowed": 20 * 1024**3, "images_allowed": 7}
 
 
 @pytest.mark.parametrize(
@@ -140,8 +143,13 @@ def test_a_count_that_is_wrong_is_found_and_set_right(command, data):
     found = command("check")
     repaired = command("quota", "recount")
     after = command("check")
+    nothing = (command("quota", "recount").out, facts(command("quota", "recount", "--output", "json")))
+    Place(data).sql("UPDATE account_quotas SET images = images + 1")
+    again = facts(command("quota", "recount", "--output", "json"))
 
     assert (before.code, found.code, after.code) == (0, 1, 0)
     assert "quota" in found.out
     assert "longshore quota recount" in found.out
     assert repaired.out == "1 count set right\n"
+    assert nothing == ("all counts were right\n", {"setRight": 0})
+    assert again == {"setRight": 1}
