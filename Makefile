@@ -8,7 +8,7 @@ VENV := .venv
 PARALLEL ?= 2
 BIN := $(VENV)/bin
 
-.PHONY: serve dev-s3 test lint format lock bench clean
+.PHONY: serve dev-s3 test test-servers lint format lock bench clean
 
 serve: $(VENV)/runtime $(patsubst %,$(VENV)/extra-%,$(subst $(comma), ,$(EXTRAS)))   ## run the server on its embedded defaults
 	$(BIN)/longshore serve $(ARGS)
@@ -19,6 +19,10 @@ dev-s3: $(VENV)/extra-s3 ## a real S3 server to develop with, and how to point `
 test: $(VENV)/dev        ## check style, types and house laws, then run every test
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 	$(BIN)/pytest -n $(PARALLEL) --dist loadfile $(ARGS)
+
+test-servers: $(VENV)/dev ## the doors' tests again: three servers, rows in PostgreSQL, bytes in a bucket of an S3 server
+	LONGSHORE_TEST_DATABASE=postgresql LONGSHORE_TEST_STORE=s3 LONGSHORE_TEST_SERVERS=3 \
+	$(BIN)/pytest -n $(PARALLEL) --dist loadfile tests/registry/v2 tests/registry/ecr $(ARGS)
 
 lint: $(VENV)/dev        ## the checks of `test` alone
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
