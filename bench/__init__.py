@@ -11,6 +11,8 @@ load        requests as fast as they are answered, over many connections
 wire        one connection and one request at a time; pushes
 machine     cores, processor time and memory of processes
 report      medians, ratios, tables
+nightly     by itself: jobs, and a night of lifecycle policies over a million images
+lifecycle   by itself: how long one lifecycle decision takes
 decisions   by itself: how long the policy evaluator takes
 
 Only loopback is used, every load ends by itself, and everything that was started is stopped by its process id.
