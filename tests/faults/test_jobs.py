@@ -5,6 +5,7 @@ LONGSHORE_TEST_JOB_KILLS: how often a worker is killed.
 
 import contextlib
 import datetime as dt
+import fcntl
 import functools
 import os
 import random
@@ -133,13 +134,25 @@ def test_a_worker_that_wakes_up_after_its_lease_writes_nothing(deps, workers):
     halted = workers.start()
     wanted = add(deps, 6)
     until(lambda: len(tally(deps)) > 3, what="some steps")
-    os.kill(halted.pid, signal.SIGSTOP)
+    until(functools.partial(is_halted, workers.data, halted.pid), what="a moment between two writes")
     workers.start()
     until(lambda: len(tally(deps)) > 20, what="steps of the other one")
     os.kill(halted.pid, signal.SIGCONT)
     until(lambda: left(deps) == 0, seconds=30, what="the end of all jobs")
 
     assert sorted(tally(deps)) == [(job, step) for job in wanted for step in range(STEPS)]
+
+
+def is_halted(data: Path, pid: int) -> bool:
+    """Halt a process, unless it holds the lock of all writers: then nobody writes, and nobody could take over."""
+    os.kill(pid, signal.SIGSTOP)
+    with open(data / "write.lock") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.kill(pid, signal.SIGCONT)
+            return False
+    return True
 
 
 def test_a_worker_that_is_told_to_stop_leaves_nothing_running(deps, workers):
