@@ -143,6 +143,31 @@ def test_what_fails_is_listed_and_told_until_it_goes_on(server, cli, receiver):
     assert re.search(r"ci +http://127\.0\.0\.1:\d+ +paused: paused by the operator +1 +0", paused)
 
 
+def test_metrics_and_the_doctor_tell_what_became_of_events(server, cli, receiver, tmp_path):
+    receiver.reply = lambda got, client: answer(500 if got.path == "/bad" else 200)(got, client)
+    cli("add", "good", receiver.url)
+    cli("add", "bad", receiver.url.replace("/hook", "/bad"), "--max-waiting", "1")
+    server.create("told/app")
+    for tag in ("v1", "v2"):
+        push(server, "told/app", image(), tag)
+    until(lambda: figures(server)["delivered_total"] == 2, what="both at the good one")
+    until(lambda: figures(server)["failed_total"] > 0, what="a try at the bad one")
+    cli("pause", "bad")
+    settings = {name: value for name, value in server.environment.items() if "ROOT" not in name}
+    doctor = longshore("doctor", "--data", str(server.data), cwd=tmp_path, **settings)
+    told = figures(server)
+
+    assert (told["dropped_total"], told["waiting"], told["dead"], told["paused"]) == (1, 1, 0, 1)
+    assert re.search(r"webhooks +warning +bad of 000000000000 in us-east-1 is paused", doctor.out)
+
+
+def figures(server: RunningServer) -> dict[str, float]:
+    """What the metrics say of events to webhooks, and of webhooks."""
+    page = server.request("GET", "/metrics", auth=None).body.decode()
+    found = re.findall(r'^longshore_(?:events|webhooks)_(\w+)(?:\{to="webhook"\})? (\S+)$', page, re.MULTILINE)
+    return {name: float(value) for name, value in found}
+
+
 def test_mistakes_are_told_with_what_to_do(cli, receiver, tmp_path):
     bad = tmp_path / "secret"
     bad.write_text("short")
