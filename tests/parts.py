@@ -73,15 +73,17 @@ PARTS: Final[Mapping[str, Callable[[], bool]]] = {
     "loop-device": _has_loop_devices,
     "strace": _found("strace"),
     "nginx": _found("nginx"),
+    "caddy": _found("caddy"),
     "systemd-analyze": _found("systemd-analyze"),
     "oci-conformance": _named("LONGSHORE_TEST_OCI_CONFORMANCE"),
     "versitygw": _found("versitygw"),
     "postgresql": lambda: pg_servers.programs() is not None,
     "minio": _named("LONGSHORE_TEST_MINIO"),
 }
-# Parts that CI cannot be asked for: in no package registry, part of the machine, or too long to build.
+# Parts that CI cannot be asked for: in no package registry, part of the machine, too long to build, or a second program
+# of a kind that is there (Caddy beside nginx).
 OPTIONAL: Final = frozenset(
-    {"cosign", "helm", "loop-device", "systemd-analyze", "terraform", "oci-conformance", "minio"}
+    {"caddy", "cosign", "helm", "loop-device", "systemd-analyze", "terraform", "oci-conformance", "minio"}
 )
 
 passed: Final[collections.Counter[str]] = collections.Counter()
