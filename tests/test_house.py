@@ -52,10 +52,15 @@ ROOMS = (
     "image_users",
     "archiving",
     "archived_bytes",
+    "relocation",
+    "emptying",
     "pull_times",
     "undo",
     "undelete",
     "history",
+    "webhooks",
+    "delivering",
+    "event_log",
 )
 DOORS = longshore.app.DOORS  # imported for what their import does: every operation is on the table
 
