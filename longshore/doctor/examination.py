@@ -17,6 +17,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield from data.looks(config)
     yield from outside.tls(config)
     yield from outside.names(config)
+    yield outside.scanner()
     yield outside.server(config)
 
 

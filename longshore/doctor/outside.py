@@ -1,8 +1,11 @@
-"""What clients meet: TLS, host names, the running server."""
+"""What clients meet: TLS, host names, the running server; and the scanner beside it."""
 
 import datetime as dt
+import re
+import shutil
 import socket
 import ssl
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +17,8 @@ from longshore.doctor.finding import Finding, State
 
 _SOON: Final = dt.timedelta(days=30)
 _ANSWER_SECONDS: Final = 10
+_VERSION: Final = re.compile(r"Version: v?([0-9]+\.[0-9]+\.[0-9]+)")
+_HARMFUL: Final = frozenset({"0.69.4", "0.69.5", "0.69.6"})  # of trivy: published in March 2026 by somebody else
 
 
 def tls(config: Config) -> Iterator[Finding]:
@@ -57,6 +62,31 @@ def names(config: Config) -> Iterator[Finding]:
         )
         return
     yield Finding(look="names", state="ok", found=f"{name} is {', '.join(addresses)}")
+
+
+def scanner() -> Finding:
+    """Which trivy is installed. Images are not scanned yet; a harmful one is told of all the same."""
+    program = shutil.which("trivy")
+    if program is None:
+        return Finding(look="scanner", state="ok", found="trivy is not installed; this version scans no images")
+    try:
+        told = subprocess.run(  # noqa: S603 # whatever `trivy` is here, without a shell
+            [program, "--version"], capture_output=True, text=True, timeout=_ANSWER_SECONDS
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        told = type(error).__name__
+    found = _VERSION.search(told)
+    if found is None:
+        to_do = "run `trivy --version` by hand, and install it anew"
+        return Finding(look="scanner", state="warning", found=f"{program} does not tell its version", to_do=to_do)
+    if found[1] in _HARMFUL:
+        return Finding(
+            look="scanner",
+            state="trouble",
+            found=f"trivy {found[1]} is one of the releases that carried malicious code",
+            to_do="remove it, install another, and change every secret that it could read",
+        )
+    return Finding(look="scanner", state="ok", found=f"trivy {found[1]}; this version scans no images")
 
 
 def server(config: Config) -> Finding:
