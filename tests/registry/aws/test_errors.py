@@ -23,6 +23,7 @@ CONCRETE = sorted(
     key=lambda kind: kind.__name__,
 )
 FACTS = {
+    "holder": "The repository app", "allowed": 1, "used": 1, "asked": 1,
     "account": "1" * 12, "name": "app", "digest": "sha256:" + "0" * 64, "tag": "v1", "digests": ["d"], "upload": "u",
     "arn": "arn", "parents": ["p"], "wanted": "w", "found": "f", "last_valid_byte": 41, "why": "because", "what": "it",
     "limit": 10, "size": 42, "message": "m", "principal": "p", "action": "a", "resource": "r",
