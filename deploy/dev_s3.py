@@ -37,6 +37,7 @@ def main() -> None:
     port = given.port or _free_port()
     server = _start(program, directory, secret.read_text(encoding="ascii"), port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has its background jobs ignore
     try:
         _wait(server, port)
         _make_bucket(port, secret)
